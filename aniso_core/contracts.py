@@ -1,0 +1,171 @@
+"""What a plugin hands to aniso: adapters, metrics, hypotheses, reporters and prompt sets."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+
+from aniso_core.moments import RunningMoments
+from aniso_core.records import ModelInfo, Norm, Profile, Report, ReportFile, Site, Verdict
+from aniso_core.tokens import Batch, Document, TokenClass, Tokenized, Tokens
+
+if TYPE_CHECKING:
+    import torch
+
+Direction = Literal["higher is more anisotropic", "lower is more anisotropic", "neither"]
+Invariance = Literal["rotation", "scale", "shift"]
+BosRule = Literal["auto", "add", "omit"]
+Sink = Callable[[Site, "torch.Tensor"], None]
+
+
+class Statistic(Protocol):
+    """Something measured at a site as tokens stream by.
+
+    `update` takes tokens in, `merge` returns the statistic of both parts and leaves both as they were, `result`
+    may be asked at any time and changes nothing. What comes out does not depend on how the tokens were cut.
+    """
+
+    def update(self, tokens: Tokens) -> None:
+        """Take in tokens; their arrays are shared and must not be changed."""
+
+    def merge(self, other: Self) -> Self:
+        """Return the statistic of both parts together."""
+
+    def result(self) -> Any:  # noqa: ANN401 - each statistic has its own result, which its metrics know
+        """Return what the metrics over this statistic ask about."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A question about a statistic: `of` takes the statistic's result and returns one number.
+
+    `of` raises UndefinedMetricError where the number does not exist. With `contrast`, `of` takes a second result,
+    that of the named token class alone, and is asked only for token sets that contain the class. `low` and `high`
+    bound the possible values (None: unbounded or known only from the width).
+    """
+
+    name: str
+    of: Callable[..., float]
+    over: Callable[[], Statistic] = RunningMoments
+    unit: str = "1"
+    summary: str = ""
+    low: float | None = None
+    high: float | None = None
+    direction: Direction = "neither"
+    invariances: tuple[Invariance, ...] = ()
+    source: str = ""
+    contrast: TokenClass | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """A named collection of documents that a plugin ships, with its source and licence."""
+
+    name: str
+    summary: str
+    source: str
+    licence: str
+    load: Callable[[], Sequence[Document]]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model that an adapter knows by name: `where` is a folder that the plugin ships or a hub id."""
+
+    name: str
+    where: str
+    summary: str = ""
+    bundled: bool = False
+    gated: bool = False
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """How a model is asked for.
+
+    `model` is a preset's name, a folder, a `.gguf` file or a hub id; `None` anywhere leaves the choice to aniso
+    (model: the adapter's first preset; dtype: float32 on a CPU, bfloat16 on a GPU). `trust_remote_code` is
+    `ORG/NAME@COMMIT`.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+    device_map: str | None = None
+    offload_folder: Path | None = None
+    allow_pickle: bool = False
+    trust_remote_code: str | None = None
+    offline: bool = False
+
+
+class Probe(Protocol):
+    """A model opened for reading: its sites, its tokenizer's rules, and its states."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site that can be read, by stream, then layer."""
+
+    @property
+    def context(self) -> int:
+        """The longest window in tokens, special tokens included, that the model was made for."""
+
+    def norm_at(self, site: Site) -> Norm:
+        """Return the norm whose output is `site` (of stream `normed`)."""
+
+    def tokenize(self, documents: Iterable[Document], *, bos: BosRule, max_length: int | None) -> Tokenized:
+        """Return the documents as windows of token ids, split where they outgrow the window."""
+
+    def reading(self, sites: Sequence[Site], sink: Sink) -> AbstractContextManager[Callable[[Batch], None]]:
+        """Return a context in which the yielded function runs a batch and hands each site's states to `sink`.
+
+        The sink gets a tensor [batch, time, d] as soon as the site's module has run and must not keep it.
+        """
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A family of models: how one is opened, the presets it offers, and profiles of it that others published."""
+
+    name: str
+    summary: str
+    open: Callable[[ModelRequest], Probe]
+    presets: tuple[Preset, ...] = ()
+    published: Callable[[], Mapping[str, Profile]] = dict
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A claim about profiles and the test that judges it.
+
+    `test` takes profiles and a seeded random generator and yields one verdict or more; it yields `not_testable`
+    with the reason where it cannot judge.
+    """
+
+    name: str
+    claim: str
+    test: Callable[[Sequence[Profile], np.random.Generator], Iterable[Verdict]]
+    estimand: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """A way of showing results: `render` returns files and writes none itself.
+
+    With `after_others` it is asked last and finds the files of the others in the report (a bundle needs them).
+    """
+
+    name: str
+    summary: str
+    render: Callable[[Report], Iterable[ReportFile]]
+    after_others: bool = False
+

@@ -1,0 +1,101 @@
+"""Reads documents from files: one a line, paragraphs between blank lines, or JSON Lines."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aniso_core.errors import AnisoError
+from aniso_core.text import visible
+from aniso_core.tokens import Document
+
+
+def read_documents(path: Path, encoding: str = "utf-8") -> list[Document]:
+    """Return the documents of a file.
+
+    `.jsonl` holds one object a line with `text` and optional `id`. Any other file holds paragraphs where a blank
+    line separates blocks of which one at least spans several lines, and one document a line otherwise. Raises
+    AnisoError for a file that is missing, empty, or not in `encoding`.
+    """
+    text = _decoded(path, encoding)
+    documents = _json_lines(path, text) if path.suffix == ".jsonl" else _plain(text)
+    if not documents:
+        message = f"There are no prompts in {visible(path)}: it is empty or blank; give one document a line."
+        raise AnisoError(message)
+    return check_documents(documents)
+
+
+def documents_from(texts: Iterable[str]) -> list[Document]:
+    """Return texts as documents numbered from 1; raises AnisoError where there is none or one is not text."""
+    documents = [Document(str(number), text) for number, text in enumerate(texts, start=1)]
+    if not documents:
+        message = "There are no texts to measure; give at least one."
+        raise AnisoError(message)
+    return check_documents(documents)
+
+
+def check_documents(documents: Sequence[Document]) -> list[Document]:
+    """Return the documents; raises AnisoError on a repeated id, an empty text or half a surrogate pair."""
+    seen: set[str] = set()
+    for document in documents:
+        if not isinstance(document.text, str):
+            message = f"Document {visible(document.id)} is a {type(document.text).__name__}, wanted text."
+            raise AnisoError(message)
+        if not document.text.strip():
+            message = f"Document {visible(document.id)} is blank; leave it out or give it text."
+            raise AnisoError(message)
+        if any("\ud800" <= char <= "\udfff" for char in document.text):
+            message = f"Document {visible(document.id)} holds half a surrogate pair, which no tokenizer takes; mend it."
+            raise AnisoError(message)
+        if document.id in seen:
+            message = f"Two documents have the id {visible(document.id)!r}; ids must differ."
+            raise AnisoError(message)
+        seen.add(document.id)
+    return list(documents)
+
+
+def _decoded(path: Path, encoding: str) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"Cannot read the prompts {visible(path)}: {error.strerror or error}; give a file that exists."
+        raise AnisoError(message) from error
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        message = (
+            f"{visible(path)} is not {encoding}: byte {error.start} (line {line}) cannot be read; "
+            "save it as UTF-8 or name its encoding with --encoding."
+        )
+        raise AnisoError(message) from error
+    except LookupError as error:
+        message = f"There is no encoding {visible(encoding)!r}; use one that Python knows, as utf-8 or latin-1."
+        raise AnisoError(message) from error
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _plain(text: str) -> list[Document]:
+    blocks = [block.strip("\n") for block in text.split("\n\n")]
+    blocks = [block for block in blocks if block.strip()]
+    if len(blocks) > 1 and any("\n" in block for block in blocks):
+        parts = [" ".join(line.strip() for line in block.split("\n") if line.strip()) for block in blocks]
+    else:
+        parts = [line.strip() for line in text.split("\n") if line.strip()]
+    return [Document(str(number), part) for number, part in enumerate(parts, start=1)]
+
+
+def _json_lines(path: Path, text: str) -> list[Document]:
+    documents = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            message = f"{visible(path)}, line {number}, is not JSON ({error}); write one object a line."
+            raise AnisoError(message) from error
+        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+            message = f'{visible(path)}, line {number}, has no "text"; write {{"text": "...", "id": "..."}}.'
+            raise AnisoError(message)
+        documents.append(Document(str(record.get("id", number)), record["text"]))
+    return documents

@@ -1,0 +1,169 @@
+"""The one loop: documents through a model into a fold, a profile out of it; then verdicts and reports.
+
+The engine is given adapters' probes, metrics, hypotheses and reporters; it never looks one up.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from aniso_core.contracts import BosRule, Hypothesis, Metric, Probe, Reporter
+from aniso_core.errors import AnisoError
+from aniso_core.fold import Fold, quiet_plugin
+from aniso_core.records import (
+    STREAMS,
+    Failure,
+    NormSummary,
+    Profile,
+    PromptsInfo,
+    Provenance,
+    Report,
+    ReportFile,
+    Site,
+    Verdict,
+)
+from aniso_core.text import nearest_first, visible
+from aniso_core.tokens import TOKEN_SETS, Document, check_token_sets, plan_batches, texts_sha256
+
+Progress = Callable[[int, int], None]
+"""Told the tokens done and the tokens in all after each batch."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure and how: streams, token sets, metrics, and how text becomes batches.
+
+    `batch_tokens` bounds the padded tokens of a batch; no value depends on it beyond rounding.
+    """
+
+    metrics: Sequence[Metric]
+    streams: Sequence[str] = STREAMS
+    tokens: Sequence[str] = tuple(TOKEN_SETS)
+    bos: BosRule = "auto"
+    max_length: int | None = None
+    batch_tokens: int = 2048
+    seed: int = 0
+    owners: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def profile(
+    probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, progress: Progress | None = None
+) -> Profile:
+    """Return the anisotropy profile of a model on documents.
+
+    Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    sites = choose_sites(probe, plan.streams)
+    check_token_sets(plan.tokens)
+    if not plan.metrics:
+        message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
+        raise AnisoError(message)
+    tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
+    fold = Fold(plan.metrics, [document.id for document in documents])
+    done = 0
+    for batch in plan_batches(tokenized.windows, plan.batch_tokens):
+        with probe.reading(sites, fold.sink(batch)) as run:
+            run(batch)
+        done += batch.count
+        if progress is not None:
+            progress(done, tokenized.count)
+    measured = fold.ask(sites, plan.tokens, lambda metric: plan.owners.get(metric.name, "unknown"))
+    texts = Counter(document.text for document in documents)
+    return Profile(
+        model=probe.info,
+        curves=measured.curves,
+        prompts=PromptsInfo(
+            name=prompts_name,
+            sha256=texts_sha256(documents),
+            documents=tokenized.documents,
+            windows=len(tokenized.windows),
+            tokens=tokenized.count,
+            max_length=tokenized.max_length,
+            bos_rule=plan.bos,
+            bos_done=tokenized.bos_done,
+            duplicates=sum(texts.values()) - len(texts),
+        ),
+        norms=tuple(NormSummary.of(s.layer, probe.norm_at(s)) for s in sites if s.stream == "normed"),
+        counts=measured.counts,
+        failures=measured.failures,
+        provenance=Provenance(
+            versions=dict(plan.versions),
+            plugins={name: plan.owners[name] for name in sorted(plan.owners)},
+            seed=plan.seed,
+            batch_tokens=plan.batch_tokens,
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - clock, 3),
+        ),
+        spectra=measured.spectra,
+    )
+
+
+def choose_sites(probe: Probe, streams: Sequence[str]) -> tuple[Site, ...]:
+    """Return the sites of the wanted streams; the final norm's output always comes along, for the view `paper`."""
+    for stream in streams:
+        if stream not in STREAMS:
+            known = ", ".join(nearest_first(stream, STREAMS))
+            message = f"There is no stream {visible(stream)!r}; the streams are {known}."
+            raise AnisoError(message)
+        if not any(site.stream == stream for site in probe.sites):
+            message = f"{visible(probe.info.name)} has no stream {stream}: no norm stands before its blocks or at its end."
+            raise AnisoError(message)
+    final = Site(probe.info.layers, "normed")
+    return tuple(site for site in probe.sites if site.stream in streams or site == final)
+
+
+def judge(
+    hypotheses: Iterable[Hypothesis], profiles: Sequence[Profile], seed: int = 0, owners: Mapping[str, str] | None = None
+) -> tuple[tuple[Verdict, ...], tuple[Failure, ...]]:
+    """Return the verdicts of each hypothesis over the profiles, and the hypotheses that failed to give one.
+
+    Each hypothesis draws from its own generator, so that its verdict does not depend on which others run.
+    """
+    verdicts: list[Verdict] = []
+    failures = []
+    for hypothesis in hypotheses:
+        rng = np.random.default_rng([seed, *hypothesis.name.encode()])
+        try:
+            with quiet_plugin():
+                given = list(hypothesis.test(profiles, rng))
+            for verdict in given:
+                if not isinstance(verdict, Verdict):
+                    message = f"yielded a {type(verdict).__name__}, wanted a Verdict"
+                    raise TypeError(message)  # noqa: TRY301 - counted with whatever else the plugin raises
+        except Exception as error:  # noqa: BLE001 - a plugin's test may raise anything
+            failures.append(_failure("hypothesis", hypothesis.name, owners, error))
+        else:
+            verdicts += given
+    return tuple(verdicts), tuple(failures)
+
+
+def render(
+    reporters: Iterable[Reporter], report: Report, owners: Mapping[str, str] | None = None
+) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
+    """Return the files of each reporter, and the reporters that failed; those that bundle others come last."""
+    files = list(report.files)
+    failures = []
+    for reporter in sorted(reporters, key=lambda r: r.after_others):
+        current = Report(report.profiles, report.verdicts, tuple(files), report.failures, report.made)
+        try:
+            with quiet_plugin():
+                made = list(reporter.render(current))
+            for file in made:
+                if not isinstance(file, ReportFile):
+                    message = f"yielded a {type(file).__name__}, wanted a ReportFile"
+                    raise TypeError(message)  # noqa: TRY301 - counted with whatever else the plugin raises
+        except Exception as error:  # noqa: BLE001 - a plugin's reporter may raise anything
+            failures.append(_failure("reporter", reporter.name, owners, error))
+        else:
+            files += made
+    return tuple(files[len(report.files) :]), tuple(failures)
+
+
+def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: Exception) -> Failure:
+    return Failure(kind, name, (owners or {}).get(name, "unknown"), visible(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,55 @@
+"""The hooks: nouns without arguments, each asked once when a command starts."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
+
+PROJECT = "aniso"
+"""The entry-point group and the name that markers carry."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def aniso_adapters() -> "Iterable[Adapter]":  # type: ignore[empty-body]
+    """Return the families of models that this plugin opens.
+
+    Asked once when a command starts, so it must not import torch. Example: `return [Adapter("pythia", ...)]`.
+    """
+
+
+@hookspec
+def aniso_metrics() -> "Iterable[Metric]":  # type: ignore[empty-body]
+    """Return the metrics that this plugin measures.
+
+    Asked once when a command starts. Example: `return [Metric("isoscore", isoscore, unit="1")]`.
+    """
+
+
+@hookspec
+def aniso_hypotheses() -> "Iterable[Hypothesis]":  # type: ignore[empty-body]
+    """Return the claims that this plugin tests.
+
+    Asked once when a command starts. Example: `return [Hypothesis("bell-curve", claim, test)]`.
+    """
+
+
+@hookspec
+def aniso_reporters() -> "Iterable[Reporter]":  # type: ignore[empty-body]
+    """Return the reporters that draw or write results.
+
+    Asked once when a command starts, so it must not import matplotlib. Example: `return [Reporter("csv", ...)]`.
+    """
+
+
+@hookspec
+def aniso_prompts() -> "Iterable[PromptSet]":  # type: ignore[empty-body]
+    """Return the prompt sets that this plugin ships.
+
+    Asked once when a command starts; documents are read when a set is used. Example: `return [PromptSet(...)]`.
+    """

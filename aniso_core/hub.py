@@ -1,0 +1,69 @@
+"""Fetches a model's files from the hub into its cache; the only place that uses the network."""
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from aniso_core.contracts import ModelRequest
+from aniso_core.errors import AnisoError
+from aniso_core.text import visible
+
+_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_ELSEWHERE = "the bundled model `tiny` of adapters pythia and gemma needs no network"
+
+
+def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path, str, tuple[str, ...]]:
+    """Return the folder of a hub model, its commit, and notes; raises AnisoError saying what to do.
+
+    Only safetensors and tokenizer files are fetched; pickles with `allow_pickle` where there is nothing else,
+    code only at the `trusted` commit.
+    """
+    revision = trusted or request.revision
+    patterns = [*_FILES, "*.py"] if trusted else _FILES
+    try:
+        folder = Path(_snapshot(hub_id, revision, patterns, request))
+        if request.allow_pickle and not any(folder.glob("*.safetensors")):
+            folder = Path(_snapshot(hub_id, revision, [*patterns, "pytorch_model*.bin"], request))
+    except GatedRepoError as error:
+        message = (
+            f"{visible(hub_id)} is gated: accept its licence on its hub page while logged in, then run "
+            f"`hf auth login` or set HF_TOKEN; {_ELSEWHERE}."
+        )
+        raise AnisoError(message) from error
+    except RevisionNotFoundError as error:
+        message = f"{visible(hub_id)} has no revision {visible(revision)!r}; see its hub page for branches and tags."
+        raise AnisoError(message) from error
+    except RepositoryNotFoundError as error:
+        message = (
+            f"There is no model {visible(hub_id)} on the hub that this login may see; check the name, or log in "
+            "with `hf auth login` if it is private."
+        )
+        raise AnisoError(message) from error
+    except HFValidationError as error:
+        message = f"{visible(hub_id)!r} is no valid hub id; wanted ORG/NAME."
+        raise AnisoError(message) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        how = "offline was asked for" if request.offline else "the hub cannot be reached"
+        message = (
+            f"{visible(hub_id)} is not in the cache and {how} ({type(error).__name__}); connect once, give a "
+            f"folder with --model, or use what needs no network: {_ELSEWHERE}."
+        )
+        raise AnisoError(message) from error
+    commit = folder.name
+    notes = (f"commit {commit}",) if request.revision else ()
+    return folder, commit, notes
+
+
+def _snapshot(hub_id: str, revision: str | None, patterns: list[str], request: ModelRequest) -> str:
+    return str(
+        snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=request.offline)
+    )

@@ -1,0 +1,253 @@
+"""Finds installed plugins, keeps the broken ones apart, and looks things up by name.
+
+pluggy's own loader skips a second plugin of the same name in silence and lets one failing import end the program;
+this one does neither.
+"""
+
+import contextlib
+import inspect
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from aniso_core import hookspecs
+from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
+from aniso_core.errors import AnisoError
+from aniso_core.text import nearest_first, visible
+
+DISABLE = "ANISO_DISABLE_PLUGINS"
+"""Environment variable: names of plugins or distributions, separated by commas, that are not loaded."""
+
+TRACE = "ANISO_TRACE_HOOKS"
+"""Environment variable: when set, each hook call is written to stderr."""
+
+KINDS: Mapping[str, tuple[str, type]] = {
+    "adapter": ("aniso_adapters", Adapter),
+    "metric": ("aniso_metrics", Metric),
+    "hypothesis": ("aniso_hypotheses", Hypothesis),
+    "reporter": ("aniso_reporters", Reporter),
+    "prompts": ("aniso_prompts", PromptSet),
+}
+"""Each kind of thing that plugins provide: the hook that returns it and its type."""
+
+
+class UnknownNameError(AnisoError):
+    """Name what was asked for, what there is, nearest first, and what is broken or not installed."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that loaded: entry-point name, distribution and version, and what it provides by kind."""
+
+    name: str
+    distribution: str
+    version: str
+    provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin, or one thing that it provides, that cannot be used, and why."""
+
+    name: str
+    distribution: str
+    version: str
+    error: str
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return f"plugin {self.name} ({self.distribution} {self.version}) is left out: {self.error}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A thing that a plugin provides."""
+
+    kind: str
+    name: str
+    value: Any
+    plugin: Plugin
+
+
+class Registry:
+    """Everything that the loaded plugins provide, by kind and name."""
+
+    def __init__(self, plugins: list[Plugin], items: list[Item], broken: list[BrokenPlugin]) -> None:
+        """Settle which of several things of the same name is used."""
+        self.broken = list(broken)
+        self._items: dict[tuple[str, str], Item] = {}
+        for item in items:
+            self._add(item)
+        kept = list(self._items.values())
+        self.plugins = tuple(
+            Plugin(p.name, p.distribution, p.version, _by_kind([i for i in kept if i.plugin is p])) for p in plugins
+        )
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of a kind in the order of the alphabet."""
+        return sorted(name for of_kind, name in self._items if of_kind == kind)
+
+    def items(self, kind: str) -> list[Item]:
+        """Return the items of a kind in the order of their names."""
+        return [self._items[kind, name] for name in self.names(kind)]
+
+    def item(self, kind: str, name: str) -> Item:
+        """Return one item; raises UnknownNameError where there is none."""
+        found = self._items.get((kind, name)) or self._by_alias(kind, name)
+        if found is None:
+            raise UnknownNameError(self._unknown(kind, name))
+        return found
+
+    def adapter(self, name: str) -> Adapter:
+        """Return the adapter `name`; raises UnknownNameError."""
+        adapter: Adapter = self.item("adapter", name).value
+        return adapter
+
+    def metric(self, name: str) -> Metric:
+        """Return the metric `name` (or alias); raises UnknownNameError."""
+        metric: Metric = self.item("metric", name).value
+        return metric
+
+    def hypothesis(self, name: str) -> Hypothesis:
+        """Return the hypothesis `name`; raises UnknownNameError."""
+        hypothesis: Hypothesis = self.item("hypothesis", name).value
+        return hypothesis
+
+    def reporter(self, name: str) -> Reporter:
+        """Return the reporter `name`; raises UnknownNameError."""
+        reporter: Reporter = self.item("reporter", name).value
+        return reporter
+
+    def prompts(self, name: str) -> PromptSet:
+        """Return the prompt set `name`; raises UnknownNameError."""
+        prompts: PromptSet = self.item("prompts", name).value
+        return prompts
+
+    def distribution(self, kind: str, name: str) -> str:
+        """Return the distribution and version that provide an item, as `aniso-gemma 0.1.0`."""
+        plugin = self.item(kind, name).plugin
+        return f"{plugin.distribution} {plugin.version}"
+
+    def _by_alias(self, kind: str, name: str) -> Item | None:
+        return next((i for i in self.items(kind) if name in getattr(i.value, "aliases", ())), None)
+
+    def _add(self, item: Item) -> None:
+        key = (item.kind, item.name)
+        other = self._items.get(key)
+        if other is None:
+            self._items[key] = item
+            return
+        # A stranger must not replace what ships with aniso; between strangers neither can claim the name.
+        official = official_distributions()
+        ours = [i for i in (other, item) if i.plugin.distribution in official]
+        winner = ours[0] if len(ours) == 1 else None
+        for loser in (i for i in (other, item) if i is not winner):
+            rival = other if loser is item else item
+            error = f"{loser.kind} {loser.name!r} is provided by {rival.plugin.distribution} as well; uninstall one"
+            plugin = loser.plugin
+            self.broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, error))
+        if winner is None:
+            del self._items[key]
+        else:
+            self._items[key] = winner
+
+    def _unknown(self, kind: str, name: str) -> str:
+        known = nearest_first(name, self.names(kind))
+        plural = {"hypothesis": "hypotheses", "prompts": "prompt sets"}.get(kind, f"{kind}s")
+        parts = [f"There is no {kind} {visible(name)!r}; the {plural} are {', '.join(known) or 'none'}."]
+        absent = [d for d in sorted(official_distributions()) if d not in _installed()]
+        if absent:
+            likely = [d for d in absent if d == f"aniso-{name}"] or absent
+            parts.append(f"Not installed: {', '.join(likely)} (pip install {' '.join(likely)}).")
+        if self.broken:
+            parts.append("Left out: " + "; ".join(f"{b.name} ({b.distribution}): {b.error}" for b in self.broken))
+        return " ".join(parts)
+
+
+@cache
+def registry() -> Registry:
+    """Return the registry of the installed plugins, loaded once in a process."""
+    plugins, items, broken = [], [], []
+    for point, distribution, version in _entry_points():
+        plugin = Plugin(point.name, distribution, version)
+        try:
+            items += _collect(plugin, point)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin may do anything at import, SystemExit included
+            reason = visible(f"{type(error).__name__}: {error}")
+            broken.append(BrokenPlugin(plugin.name, distribution, version, reason))
+        else:
+            plugins.append(plugin)
+    return Registry(plugins, items, broken)
+
+
+@cache
+def official_distributions() -> frozenset[str]:
+    """Return the names of the distributions that aniso's extra `all` lists, aniso itself included."""
+    try:
+        required = metadata.requires("aniso") or []
+    except metadata.PackageNotFoundError:
+        required = []
+    names = {re.split(r"[^A-Za-z0-9._-]", r, maxsplit=1)[0] for r in required if "extra ==" in r and "all" in r}
+    return frozenset(names | {"aniso"})
+
+
+def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str, str]]:
+    """Yield the plugins to load, by name; two of the same name are both kept, as `_collect` tells them apart."""
+    disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    points = metadata.entry_points(group=hookspecs.PROJECT)
+    for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
+        distribution = point.dist.name if point.dist else "unknown"
+        if disabled.isdisjoint({point.name, distribution}):
+            yield point, distribution, point.dist.version if point.dist else "unknown"
+
+
+def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    # Whatever a plugin says while it loads goes to people, so that stdout stays data.
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        module = point.load()
+        if not isinstance(module, ModuleType) and not hasattr(module, "__dict__"):
+            message = f"the entry point names a {type(module).__name__}, wanted a module"
+            raise TypeError(message)
+        manager.register(module, plugin.name)
+        manager.check_pending()
+        items = []
+        for kind, (hook, wanted) in KINDS.items():
+            for implementation in getattr(manager.hook, hook).get_hookimpls():
+                items += list(_items(plugin, kind, hook, wanted, implementation.function()))
+    return items
+
+
+def _items(plugin: Plugin, kind: str, hook: str, wanted: type, values: object) -> Iterator[Item]:
+    if not isinstance(values, (list, tuple)) and not inspect.isgenerator(values):
+        message = f"{hook} returned {type(values).__name__}, wanted a list of {wanted.__name__}"
+        raise TypeError(message)
+    count = 0
+    for count, value in enumerate(values, start=1):  # noqa: B007 - the count is read after the loop
+        if not isinstance(value, wanted):
+            message = f"{hook} returned a {type(value).__name__}, wanted {wanted.__name__}"
+            raise TypeError(message)
+        yield Item(kind, value.name, value, plugin)
+    if os.environ.get(TRACE):
+        sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {count}\n")
+
+
+def _by_kind(items: list[Item]) -> dict[str, tuple[str, ...]]:
+    return {k: names for k in KINDS if (names := tuple(sorted(i.name for i in items if i.kind == k)))}
+
+
+@cache
+def _installed() -> frozenset[str]:
+    return frozenset(d.metadata["Name"] for d in metadata.distributions())

@@ -1,0 +1,313 @@
+"""The records that cross aniso's floors: frozen, typed, and saved as they stand."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aniso_core.errors import AnisoError
+from aniso_core.text import nearest_first
+
+FORMAT = 1
+"""Version of the run directory's files; docs/format.md says what each version holds."""
+
+Array = NDArray[np.float64]
+Outcome = Literal["supported", "refuted", "inconclusive", "not_testable", "descriptive"]
+Criterion = Literal["paper", "rigorous"]
+NormKind = Literal["layernorm", "rmsnorm"]
+
+STREAMS = ("residual", "normed")
+"""The streams that are measured; the view `paper` is composed of both."""
+
+PAPER = "paper"
+"""The view that `output_hidden_states` gives: residual 0..L-1, then the final norm's output."""
+
+
+class Site(NamedTuple):
+    """A place in the model where states are read: a layer (0 is the input of block 0) and a stream."""
+
+    layer: int
+    stream: str
+
+    @property
+    def key(self) -> str:
+        """The site's name in files and messages, as in `12.residual`."""
+        return f"{self.layer}.{self.stream}"
+
+
+@dataclass(frozen=True)
+class Norm:
+    """What a normalisation layer does to a state: kind, effective gain and bias (both float64[d]), and eps.
+
+    The gain is the factor that the module applies, so Gemma's is 1 + w. eps is added to the mean square
+    (RMSNorm) or the variance (LayerNorm) before the root.
+    """
+
+    kind: NormKind
+    gain: Array
+    bias: Array | None
+    eps: float
+
+
+@dataclass(frozen=True)
+class NormSummary:
+    """A norm as a run keeps it: kind, eps, mean and standard deviation of the effective gain, presence of a bias."""
+
+    layer: int
+    kind: NormKind
+    eps: float
+    gain_mean: float
+    gain_sd: float
+    has_bias: bool
+
+    @classmethod
+    def of(cls, layer: int, norm: Norm) -> "NormSummary":
+        """Return the summary of the norm that feeds the `normed` stream at `layer`."""
+        gain = norm.gain
+        return cls(layer, norm.kind, norm.eps, float(gain.mean()), float(gain.std()), norm.bias is not None)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The measured model: its name, where its weights came from and how they were run.
+
+    `norm` is None where blocks have no recognised norm; `placement` says whether norms stand before the
+    sublayers ("pre") or after them ("post"). `weights_sha256` is empty for a model handed over in memory.
+    """
+
+    name: str
+    architecture: str
+    source: str
+    revision: str
+    weights_sha256: str
+    layers: int
+    width: int
+    parameters: int
+    norm: NormKind | None
+    placement: Literal["pre", "post"]
+    dtype: str
+    device: str
+    attention: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptsInfo:
+    """The measured text: name, hash of the texts in order, and how it became tokens."""
+
+    name: str
+    sha256: str
+    documents: int
+    windows: int
+    tokens: int
+    max_length: int
+    bos_rule: str
+    bos_done: str
+    duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A layer where a metric has no value, and why."""
+
+    layer: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric over the layers of one stream and token set.
+
+    `values[i]` belongs to `layers[i]` and is None where the metric is undefined (then `missing` says why).
+    `low` and `high` bound the 95 % interval and are empty where none was computed.
+    """
+
+    metric: str
+    unit: str
+    stream: str
+    tokens: str
+    layers: tuple[int, ...]
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+    def array(self) -> Array:
+        """Return the values as float64[layers], NaN where the metric is undefined."""
+        return np.array([math.nan if value is None else value for value in self.values], dtype=np.float64)
+
+    def at(self, layer: int) -> float | None:
+        """Return the value at `layer`, None where it was not measured or is undefined."""
+        return self.values[self.layers.index(layer)] if layer in self.layers else None
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of the covariance at one site and token set: float64[d], descending, in squared state units."""
+
+    stream: str
+    tokens: str
+    layer: int
+    values: Array
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many tokens a token set holds at each layer of a stream (the outlier class differs by site)."""
+
+    stream: str
+    tokens: str
+    layers: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin's part that failed while the rest went on."""
+
+    kind: str
+    name: str
+    distribution: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a profile: versions, seed, machine settings and times (ISO 8601, UTC; seconds)."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    batch_tokens: int = 0
+    threads: int = 0
+    started: str = ""
+    seconds: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The anisotropy profile of one model on one text: every metric at every site and token set.
+
+    A published profile has curves alone; a measured one has spectra and counts as well.
+    """
+
+    model: ModelInfo
+    curves: tuple[Curve, ...]
+    prompts: PromptsInfo | None = None
+    norms: tuple[NormSummary, ...] = ()
+    counts: tuple[Count, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    spectra: tuple[Spectrum, ...] = ()
+    format: int = FORMAT
+
+    def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
+        """Return the curve of `metric`; the view `paper` is composed where it was not stored itself.
+
+        Raises AnisoError, naming what the profile holds, where it holds no such curve.
+        """
+        found = self._stored(metric, stream, tokens)
+        if found is None and stream == PAPER:
+            found = self._paper_view(metric, tokens)
+        if found is None:
+            have = nearest_first(metric, {c.metric for c in self.curves})
+            where = sorted({f"{c.stream}/{c.tokens}" for c in self.curves})
+            message = (
+                f"The profile of {self.model.name} has no curve of {metric} on stream {stream}, tokens {tokens}; "
+                f"it has {', '.join(have) or 'no metrics'} on {', '.join(where) or 'no stream'}."
+            )
+            raise AnisoError(message)
+        return found
+
+    def spectrum(self, layer: int, stream: str = "residual", tokens: str = "all") -> Array:
+        """Return the eigenvalues at a site, float64[d] descending; raises AnisoError where none were kept."""
+        for spectrum in self.spectra:
+            if (spectrum.layer, spectrum.stream, spectrum.tokens) == (layer, stream, tokens):
+                return spectrum.values
+        message = f"The profile of {self.model.name} kept no spectrum at {layer}.{stream} for tokens {tokens}."
+        raise AnisoError(message)
+
+    def depth(self, layer: int) -> float:
+        """Return the relative depth of `layer`, 0 (input of the first block) to 1 (output of the last)."""
+        return layer / self.model.layers
+
+    def __repr__(self) -> str:
+        """Return one line: model, layers, width, tokens and metrics."""
+        tokens = f", {self.prompts.tokens} tokens" if self.prompts else ""
+        metrics = len({curve.metric for curve in self.curves})
+        return f"<Profile {self.model.name}: {self.model.layers} layers, d {self.model.width}{tokens}, {metrics} metrics>"
+
+    def _stored(self, metric: str, stream: str, tokens: str) -> Curve | None:
+        wanted = (metric, stream, tokens)
+        return next((c for c in self.curves if (c.metric, c.stream, c.tokens) == wanted), None)
+
+    def _paper_view(self, metric: str, tokens: str) -> Curve | None:
+        residual, normed = self._stored(metric, "residual", tokens), self._stored(metric, "normed", tokens)
+        last = self.model.layers
+        if residual is None:
+            return None
+        # Without a final norm (encoders with norms after) output_hidden_states ends with the residual stream itself.
+        end = normed if normed is not None and last in normed.layers else residual
+        pick = [(residual, layer) for layer in range(last)] + [(end, last)]
+        if any(layer not in curve.layers for curve, layer in pick):
+            return None
+        bounded = bool(residual.low) and bool(end.low)
+        take = [(curve, curve.layers.index(layer)) for curve, layer in pick]
+        return Curve(
+            metric=metric,
+            unit=residual.unit,
+            stream=PAPER,
+            tokens=tokens,
+            layers=tuple(range(last + 1)),
+            values=tuple(curve.values[i] for curve, i in take),
+            low=tuple(curve.low[i] for curve, i in take) if bounded else (),
+            high=tuple(curve.high[i] for curve, i in take) if bounded else (),
+            missing=tuple(m for curve, layer in pick for m in curve.missing if m.layer == layer),
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of a hypothesis about its subject under one criterion.
+
+    `outcome` is the answer, `label` the criterion's own word for it (as "excellent"), `because` one sentence.
+    `false_positive_rate` is how often this criterion says "supported" on profiles where the claim is false, measured
+    for this number of states under the null that `false_positive_null` names. `details` are the numbers behind it.
+    """
+
+    hypothesis: str
+    criterion: Criterion
+    subject: str
+    outcome: Outcome
+    because: str
+    label: str = ""
+    estimate: float | None = None
+    p: float | None = None
+    false_positive_rate: float | None = None
+    false_positive_null: str = ""
+    reference: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportFile:
+    """A file that a reporter makes: its name inside `report/`, its bytes, and whether the terminal shows it too."""
+
+    name: str
+    data: bytes
+    show: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What reporters draw: profiles, the verdicts over them, and the files made so far."""
+
+    profiles: Sequence[Profile]
+    verdicts: Sequence[Verdict] = ()
+    files: Sequence[ReportFile] = ()
+    failures: Sequence[Failure] = ()
+    made: str = ""

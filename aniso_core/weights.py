@@ -1,0 +1,357 @@
+"""Finds a model's weights (bundled, folder, GGUF file, hub) and loads them without running anybody's code.
+
+What a config.json can do to a process that loads it is listed in SECURITY.md; every rule there is kept here.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aniso_core.contracts import ModelRequest, Preset
+from aniso_core.errors import AnisoError
+from aniso_core.text import nearest_first, visible
+
+# Read when transformers and huggingface_hub are imported, so set before: no telemetry, and no request to the hub
+# to convert somebody's weights.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+
+import torch
+from torch import nn
+
+from aniso_core.hub import fetch
+from aniso_core.transformer import TransformerProbe, describe
+
+_CONFIG_LIMIT = 1_000_000
+_STRIPPED = re.compile(
+    r"_?attn_implementation.*|experts_implementation|fusion_config|kernel_config|tie_last_hidden_states"
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+_SPARE = ("pooler",)  # heads that base models carry although no stream passes through them
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights are: a folder, or a `.gguf` file in it, and how to speak of them."""
+
+    kind: str
+    folder: Path
+    name: str
+    gguf: str | None = None
+    revision: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def open_model(
+    request: ModelRequest, *, presets: Sequence[Preset] = (), model_types: Sequence[str] = (), adapter: str = "auto"
+) -> TransformerProbe:
+    """Return a probe of the requested model; the first preset where the request names none.
+
+    `model_types` are the architectures that the adapter opens (none: all). Raises AnisoError, one sentence, for
+    whatever is wrong with the name, the files or the machine.
+    """
+    source = locate(request, presets, adapter)
+    dtype, device = _placement(request)
+    model, tokenizer, notes = (_load_gguf if source.gguf else _load_folder)(
+        source, request, dtype, tuple(model_types), adapter
+    )
+    if request.device_map is None:
+        model = model.to(device)
+    digest = weights_sha256(source)
+    known = {"revision": source.revision, "weights_sha256": digest, "notes": (*source.notes, *notes)}
+    return TransformerProbe(
+        model,
+        tokenizer,
+        lambda anatomy: describe(model, anatomy, name=source.name, source=source.kind, **known),
+    )
+
+
+def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "auto") -> Source:
+    """Return where the requested model's files are, fetched from the hub where needed; raises AnisoError."""
+    by_name = {preset.name: preset for preset in presets}
+    if request.model is None and not presets:
+        message = "This adapter has no model of its own; name one with --model (a folder, a .gguf file or a hub id)."
+        raise AnisoError(message)
+    wanted = presets[0].name if request.model is None else request.model
+    preset = by_name.get(wanted)
+    if preset is not None and preset.bundled:
+        return _local(request, Source("bundled", Path(preset.where), f"{adapter}-{preset.name}"))
+    where = preset.where if preset is not None else wanted
+    path = Path(where).expanduser()
+    if path.is_file():
+        if path.suffix != ".gguf":
+            message = f"{visible(where)} is a file but no .gguf; give a folder with config.json, or a .gguf file."
+            raise AnisoError(message)
+        return _local(request, Source("gguf", path.parent, path.stem, gguf=path.name))
+    if path.is_dir():
+        return _local(request, Source("folder", path, path.resolve().name))
+    if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
+        known = ", ".join(nearest_first(wanted, by_name)) or "none"
+        message = (
+            f"There is no model {visible(wanted)!r}: it is no preset (those are {known}), no folder, no .gguf file "
+            "and no hub id (ORG/NAME)."
+        )
+        raise AnisoError(message)
+    folder, commit, notes = fetch(where, request, _trusted_commit(request, where))
+    return Source("hub", folder, where, revision=commit, notes=notes)
+
+
+def weights_sha256(source: Source) -> str:
+    """Return the SHA-256 over the names and contents of the weight files, in order of their names."""
+    digest = hashlib.sha256()
+    for path in _weight_files(source):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def sanitised_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return config.json without the keys that choose code, and a note for each key taken out."""
+    path = folder / "config.json"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{visible(folder)} has no readable config.json ({error.strerror}); give a folder of a transformers model."
+        raise AnisoError(message) from error
+    if len(data) > _CONFIG_LIMIT:
+        message = f"{visible(path)} is {len(data)} bytes, which no config needs; wanted at most {_CONFIG_LIMIT}."
+        raise AnisoError(message)
+    try:
+        config = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        message = f"{visible(path)} is not JSON ({visible(error)}); the folder is damaged."
+        raise AnisoError(message) from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        message = f"{visible(path)} names no model_type, so its architecture is unknown."
+        raise AnisoError(message)
+    taken: list[str] = []
+    return _stripped(config, taken), tuple(f"config.json: {visible(key)} is ignored" for key in taken)
+
+
+def _stripped(config: dict[str, Any], taken: list[str]) -> dict[str, Any]:
+    kept = {}
+    for key, value in config.items():
+        if _STRIPPED.fullmatch(key):
+            taken.append(key)
+        else:
+            kept[key] = _stripped(value, taken) if isinstance(value, dict) else value
+    return kept
+
+
+def _load_folder(
+    source: Source, request: ModelRequest, dtype: torch.dtype, model_types: tuple[str, ...], adapter: str
+) -> tuple[nn.Module, Any, tuple[str, ...]]:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    raw, notes = sanitised_config(source.folder)
+    model_type, trusted = raw["model_type"], request.trust_remote_code is not None
+    _check_family(source, model_type, model_types, adapter)
+    _check_weight_files(source, request)
+    if (source.folder / "adapter_config.json").exists():
+        message = f"{visible(source.name)} is a set of adapter weights (adapter_config.json); merge them into their model first."
+        raise AnisoError(message)
+    if model_type not in CONFIG_MAPPING and not trusted:
+        remote = " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it." if "auto_map" in raw else ""
+        message = f"transformers knows no architecture {visible(model_type)!r} ({visible(source.name)}).{remote}"
+        raise AnisoError(message)
+    with _translating(source):
+        if model_type in CONFIG_MAPPING:
+            config = CONFIG_MAPPING[model_type].from_dict(raw)
+        else:
+            config = AutoConfig.from_pretrained(source.folder, trust_remote_code=True, local_files_only=True)
+        _check_depth(source, config)
+        config._attn_implementation = "sdpa"
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.folder, config=config, trust_remote_code=trusted, local_files_only=True
+        )
+        model, loaded = AutoModel.from_pretrained(
+            source.folder,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=trusted,
+            use_safetensors=not _pickled(source),
+            weights_only=True,
+            local_files_only=True,
+            output_loading_info=True,
+            **_mapped(request),
+        )
+    _check_tensors(source, model, loaded)
+    if trusted:
+        notes = (*notes, f"ran the code of {request.trust_remote_code}")
+    if _pickled(source):
+        notes = (*notes, "weights were read from a pickle (weights_only)")
+    return model, tokenizer, notes
+
+
+def _load_gguf(
+    source: Source, request: ModelRequest, dtype: torch.dtype, model_types: tuple[str, ...], adapter: str
+) -> tuple[nn.Module, Any, tuple[str, ...]]:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, GgufConfig
+
+    with _translating(source):
+        config = AutoConfig.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
+        _check_depth(source, config)
+    _check_family(source, config.model_type, model_types, adapter)
+    with _translating(source):
+        config._attn_implementation = "sdpa"
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
+        model, loaded = AutoModel.from_pretrained(
+            source.folder,
+            gguf_file=source.gguf,
+            config=config,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            quantization_config=GgufConfig(dequantize=True),
+            local_files_only=True,
+            output_loading_info=True,
+            **_mapped(request),
+        )
+    _check_tensors(source, model, loaded)
+    return model, tokenizer, (f"weights of {visible(source.gguf or '')} were dequantised",)
+
+
+class _translating:  # noqa: N801 - reads as the context manager that it is
+    """Turns whatever a loader raises over foreign files into one sentence that names the file."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None or not isinstance(error, Exception) or isinstance(error, AnisoError):
+            return
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            message = f"There is not enough memory for {visible(self._source.name)}; use a smaller --dtype or --device-map auto."
+            raise AnisoError(message) from error
+        first = visible(next(iter(str(error).strip().splitlines()), ""))[:300]
+        where = self._source.gguf or str(self._source.folder)
+        message = (
+            f"Cannot load {visible(self._source.name)} from {visible(where)}: {type(error).__name__}: {first} "
+            "The files are damaged or of a kind that transformers does not read; fetch them again."
+        )
+        raise AnisoError(message) from error
+
+
+def _check_family(source: Source, model_type: str, model_types: tuple[str, ...], adapter: str) -> None:
+    if model_types and model_type not in model_types:
+        message = (
+            f"Adapter {adapter} opens {', '.join(model_types)} models and {visible(source.name)} is "
+            f"{visible(model_type)}; use --adapter auto."
+        )
+        raise AnisoError(message)
+
+
+def _check_depth(source: Source, config: Any) -> None:  # noqa: ANN401 - a transformers config
+    depth = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if not isinstance(depth, int) or depth < 1:
+        message = f"{visible(source.name)} says that it has {visible(depth)} blocks; wanted 1 or more."
+        raise AnisoError(message)
+
+
+def _check_weight_files(source: Source, request: ModelRequest) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    files = [path for path in _weight_files(source) if path.suffix == ".safetensors"]
+    pickles = sorted(source.folder.glob("*.bin"))
+    if not files and not (pickles and request.allow_pickle):
+        hint = (
+            f" It has {pickles[0].name}, a pickle; --allow-pickle reads it (only from people you trust)."
+            if pickles
+            else ""
+        )
+        message = f"{visible(source.name)} has no .safetensors weights in {visible(source.folder)}.{hint}"
+        raise AnisoError(message)
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as tensors:
+                tensors.keys()
+        except (SafetensorError, OSError) as error:
+            message = f"The weights {visible(path)} are damaged ({visible(error)}); fetch them again."
+            raise AnisoError(message) from error
+
+
+def _check_tensors(source: Source, model: nn.Module, loaded: dict[str, Any]) -> None:
+    """Refuse weights that do not fit: transformers would fill what is missing with random numbers."""
+    own = {name for name, _ in model.named_children()}
+    prefix = getattr(model, "base_model_prefix", "")
+    missing = [key for key in loaded.get("missing_keys", ()) if key.split(".")[0] not in _SPARE]
+    # Tensors of a head are expected beside a trunk; tensors inside the trunk that it has no place for are not.
+    extra = [k for k in loaded.get("unexpected_keys", ()) if k.removeprefix(f"{prefix}.").split(".")[0] in own]
+    shapes = [str(entry[0]) for entry in loaded.get("mismatched_keys", ())]
+    for what, keys in (("lack", missing), ("have no place for", extra), ("have another shape for", shapes)):
+        if keys:
+            shown = ", ".join(visible(key) for key in sorted(keys)[:3])
+            message = f"The weights of {visible(source.name)} {what} {len(keys)} tensor(s): {shown}; wanted those of {type(model).__name__}."
+            raise AnisoError(message)
+
+
+def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
+    try:
+        device = torch.device(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        message = f"There is no device {visible(request.device)!r}; use cpu, cuda or cuda:N."
+        raise AnisoError(message) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        message = f"There is no device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
+        raise AnisoError(message)
+    if request.dtype is not None and request.dtype not in _DTYPES:
+        message = f"There is no dtype {visible(request.dtype)!r}; use {', '.join(_DTYPES)}."
+        raise AnisoError(message)
+    default = torch.float32 if device.type == "cpu" else torch.bfloat16
+    return (_DTYPES[request.dtype] if request.dtype else default), device
+
+
+def _mapped(request: ModelRequest) -> dict[str, Any]:
+    if request.device_map is None:
+        return {}
+    places: Any = json.loads(request.device_map) if request.device_map.startswith("{") else request.device_map
+    return {"device_map": places, "offload_folder": request.offload_folder}
+
+
+def _weight_files(source: Source) -> list[Path]:
+    if source.gguf:
+        return [source.folder / source.gguf]
+    return sorted(source.folder.glob("*.safetensors")) or sorted(source.folder.glob("*.bin"))
+
+
+def _pickled(source: Source) -> bool:
+    return not any(path.suffix != ".bin" for path in _weight_files(source))
+
+
+
+def _local(request: ModelRequest, source: Source) -> Source:
+    """Return a source on this machine; raises AnisoError on options that only a hub id can have."""
+    if request.revision is not None:
+        message = f"{visible(source.name)} is on this machine and has no revisions; --revision goes with a hub id."
+        raise AnisoError(message)
+    if request.trust_remote_code is not None:
+        message = "--trust-remote-code ORG/NAME@COMMIT goes with that hub id as --model; local code is never run."
+        raise AnisoError(message)
+    return source
+
+
+def _trusted_commit(request: ModelRequest, where: str) -> str | None:
+    if request.trust_remote_code is None:
+        return None
+    match = _TRUSTED.fullmatch(request.trust_remote_code)
+    if match is None or match[1] != where:
+        message = (
+            f"--trust-remote-code wants {visible(where)}@COMMIT with the full 40-digit commit, "
+            f"got {visible(request.trust_remote_code)!r}."
+        )
+        raise AnisoError(message)
+    return match[2]

@@ -1,0 +1,95 @@
+"""Tokenizer and token sequences that both models of the tiny pair share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from texts import Chapter
+
+VOCABULARY = 4096
+CONTEXT = 256
+END = "<|endoftext|>"
+HELD_OUT = 0.05
+DOCUMENT_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Token sequences of both splits, with what is needed to quote bits per byte."""
+
+    tokenizer: Tokenizer
+    train: np.ndarray
+    """int64[n, 256], in the order of the books."""
+    held_out: np.ndarray
+    """int64[m, 256]."""
+    held_out_bytes_per_token: float
+
+
+def build_corpus(books: list[list[Chapter]], seed: int) -> Corpus:
+    """Split the books by chapter, train the tokenizer on one part and encode both."""
+    rng = np.random.default_rng(seed)
+    splits = [_split(book, rng) for book in books]
+    train = [document for kept, _ in splits for document in _documents(kept)]
+    held_out = [document for _, away in splits for document in _documents(away)]
+    tokenizer = train_tokenizer(train)
+    held_out_tokens = _encode(tokenizer, held_out)
+    return Corpus(
+        tokenizer=tokenizer,
+        train=_pack(_encode(tokenizer, train)),
+        held_out=_pack(held_out_tokens),
+        held_out_bytes_per_token=sum(len(d.encode()) for d in held_out) / len(held_out_tokens),
+    )
+
+
+def train_tokenizer(documents: Iterable[str]) -> Tokenizer:
+    """Train a byte-level BPE tokenizer whose entry 0 is the end-of-text token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    return tokenizer
+
+
+def _split(book: list[Chapter], rng: np.random.Generator) -> tuple[list[Chapter], list[Chapter]]:
+    # Whole chapters are held out, so that no held-out sentence has its neighbour in training.
+    count = max(1, round(HELD_OUT * len(book)))
+    away = set(rng.choice(len(book), size=count, replace=False).tolist())
+    kept = [chapter for i, chapter in enumerate(book) if i not in away]
+    return kept, [book[i] for i in sorted(away)]
+
+
+def _documents(chapters: list[Chapter]) -> Iterator[str]:
+    """Join neighbouring paragraphs until a document about fills the context."""
+    for chapter in chapters:
+        document = ""
+        for paragraph in chapter.paragraphs:
+            document = f"{document}\n{paragraph}" if document else paragraph
+            if len(document) >= DOCUMENT_CHARACTERS:
+                yield document
+                document = ""
+        if document:
+            yield document
+
+
+def _encode(tokenizer: Tokenizer, documents: list[str]) -> list[int]:
+    end = tokenizer.token_to_id(END)
+    encodings = tokenizer.encode_batch(documents, add_special_tokens=False)
+    return [token for encoding in encodings for token in (end, *encoding.ids)]
+
+
+def _pack(tokens: list[int]) -> np.ndarray:
+    whole = len(tokens) // CONTEXT * CONTEXT
+    return np.asarray(tokens[:whole], dtype=np.int64).reshape(-1, CONTEXT)

@@ -1,0 +1,129 @@
+"""Train the tiny GPT-NeoX and Gemma models that ship with aniso, from nothing.
+
+Run as `python scripts/train_tiny_pair.py --texts DIR --out plugins`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+import texts
+from tiny_card import Record, write_card
+from tiny_data import CONTEXT, END, VOCABULARY, Corpus, build_corpus
+from tiny_models import ARCHITECTURES, held_out_loss, train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FOLDERS = {
+    "neox": Path("aniso-pythia/aniso_pythia/tiny"),
+    "gemma": Path("aniso-gemma/aniso_gemma/tiny"),
+}
+
+
+def main() -> None:
+    """Read the texts, then train the models side by side, one process and one thread each."""
+    arguments = _parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    texts.fetch(arguments.texts, debian=("r-cran-janeaustenr", "bible-kjv-text"), npm=())
+    books = [*_by_title(texts.austen(arguments.texts)), texts.king_james(arguments.texts)]
+    corpus = build_corpus(books, arguments.seed)
+    logging.info("%d training and %d held-out sequences", len(corpus.train), len(corpus.held_out))
+    names = [arguments.only] if arguments.only else list(ARCHITECTURES)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_make, args=(name, corpus, arguments)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise SystemExit(1)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", type=Path, required=True, help="folder that caches the text packages")
+    parser.add_argument("--out", type=Path, required=True, help="folder that holds the plugins")
+    parser.add_argument("--only", choices=sorted(ARCHITECTURES), help="train one of the two")
+    parser.add_argument("--passes", type=float, default=2.0, help="passes over the training text")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def _by_title(chapters: list[texts.Chapter]) -> list[list[texts.Chapter]]:
+    titles = dict.fromkeys(chapter.title for chapter in chapters)
+    return [[chapter for chapter in chapters if chapter.title == title] for title in titles]
+
+
+def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    model, curve = train(name, corpus.train, corpus.held_out, arguments.passes, arguments.seed)
+    seconds = time.monotonic() - started
+    folder = arguments.out / FOLDERS[name]
+    save(model, corpus, folder)
+    # What ships is measured: the rounded weights, read back.
+    shipped = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    record = Record(
+        name=name,
+        seed=arguments.seed,
+        passes=arguments.passes,
+        training_tokens=int(corpus.train.size),
+        held_out_tokens=int(corpus.held_out.size),
+        parameters=sum(p.numel() for p in shipped.parameters()),
+        held_out_loss=held_out_loss(shipped, corpus.held_out),
+        unigram_loss=unigram_loss(corpus),
+        bytes_per_token=corpus.held_out_bytes_per_token,
+        seconds=seconds,
+        curve=tuple(curve),
+    )
+    (folder / "training.json").write_text(json.dumps(asdict(record), indent=1) + "\n")
+    write_card(record, folder)
+
+
+def save(model: PreTrainedModel, corpus: Corpus, folder: Path) -> None:
+    """Write the weights, rounded once to bfloat16, the configuration and the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    # The generation settings only repeat the configuration.
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    save_tokenizer(corpus, folder)
+
+
+def save_tokenizer(corpus: Corpus, folder: Path) -> None:
+    """Write the tokenizer so that `AutoTokenizer` reads it from the folder."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=corpus.tokenizer,
+        bos_token=END,
+        eos_token=END,
+        unk_token=END,
+        model_max_length=CONTEXT,
+    )
+    tokenizer.save_pretrained(folder)
+
+
+def unigram_loss(corpus: Corpus) -> float:
+    """Return the held-out loss in nats per token of add-one smoothed token frequencies."""
+    counts = np.bincount(corpus.train.ravel(), minlength=VOCABULARY) + 1
+    # The first token of a sequence is not predicted by the models either.
+    targets = corpus.held_out[:, 1:]
+    return float(-np.log(counts / counts.sum())[targets].mean())
+
+
+if __name__ == "__main__":
+    # Threads of the tokenizer and of BLAS would take the other model's core.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main()
