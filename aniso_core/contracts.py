@@ -161,11 +161,11 @@ class Hypothesis:
 class Reporter:
     """A way of showing results: `render` returns files and writes none itself.
 
-    With `after_others` it is asked last and finds the files of the others in the report (a bundle needs them).
+    Reporters are asked by rising `order` and find the files of those before them in the report (a bundle needs them).
     """
 
     name: str
     summary: str
     render: Callable[[Report], Iterable[ReportFile]]
-    after_others: bool = False
+    order: int = 0
 

@@ -146,10 +146,10 @@ def judge(
 def render(
     reporters: Iterable[Reporter], report: Report, owners: Mapping[str, str] | None = None
 ) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
-    """Return the files of each reporter, and the reporters that failed; those that bundle others come last."""
+    """Return the files of each reporter, and the reporters that failed; they are asked by their order."""
     files = list(report.files)
     failures = []
-    for reporter in sorted(reporters, key=lambda r: r.after_others):
+    for reporter in sorted(reporters, key=lambda r: r.order):
         current = Report(report.profiles, report.verdicts, tuple(files), report.failures, report.made)
         try:
             with quiet_plugin():

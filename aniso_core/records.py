@@ -91,6 +91,7 @@ class ModelInfo:
     dtype: str
     device: str
     attention: str
+    threads: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -176,13 +177,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a profile: versions, seed, machine settings and times (ISO 8601, UTC; seconds)."""
+    """What made a profile: versions, plugins of its metrics, seed, batch size, start (ISO 8601, UTC) and duration."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     batch_tokens: int = 0
-    threads: int = 0
     started: str = ""
     seconds: float = 0.0
     source: str = ""

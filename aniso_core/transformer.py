@@ -134,6 +134,7 @@ def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **kn
         dtype=str(parameter.dtype).removeprefix("torch."),
         device=", ".join("offloaded" if d == "meta" else d for d in devices),
         attention=str(getattr(config, "_attn_implementation", "") or "eager"),
+        threads=torch.get_num_threads(),
         **facts,
     )
 

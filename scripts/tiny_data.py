@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+import texts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from texts import Chapter
+    from pathlib import Path
 
+SEED = 0
 VOCABULARY = 4096
 CONTEXT = 256
 END = "<|endoftext|>"
@@ -32,12 +35,18 @@ class Corpus:
     held_out_bytes_per_token: float
 
 
-def build_corpus(books: list[list[Chapter]], seed: int) -> Corpus:
+def read_books(folder: Path) -> list[list[texts.Chapter]]:
+    """Read the six novels and the Bible, each a list of chapters."""
+    novels = texts.austen(folder)
+    titles = dict.fromkeys(chapter.title for chapter in novels)
+    by_title = [[chapter for chapter in novels if chapter.title == title] for title in titles]
+    return [*by_title, texts.king_james(folder)]
+
+
+def build_corpus(books: list[list[texts.Chapter]], seed: int) -> Corpus:
     """Split the books by chapter, train the tokenizer on one part and encode both."""
-    rng = np.random.default_rng(seed)
-    splits = [_split(book, rng) for book in books]
-    train = [document for kept, _ in splits for document in _documents(kept)]
-    held_out = [document for _, away in splits for document in _documents(away)]
+    kept, away = split_books(books, seed)
+    train, held_out = list(_documents(kept)), list(_documents(away))
     tokenizer = train_tokenizer(train)
     held_out_tokens = _encode(tokenizer, held_out)
     return Corpus(
@@ -46,6 +55,19 @@ def build_corpus(books: list[list[Chapter]], seed: int) -> Corpus:
         held_out=_pack(held_out_tokens),
         held_out_bytes_per_token=sum(len(d.encode()) for d in held_out) / len(held_out_tokens),
     )
+
+
+def split_books(books: list[list[texts.Chapter]], seed: int) -> tuple[list[texts.Chapter], list[texts.Chapter]]:
+    """Return the chapters to train on and those held out, in the order of the books."""
+    rng = np.random.default_rng(seed)
+    kept, away = [], []
+    for book in books:
+        # Whole chapters are held out, so that no held-out sentence has its neighbour in training.
+        count = max(1, round(HELD_OUT * len(book)))
+        chosen = set(rng.choice(len(book), size=count, replace=False).tolist())
+        kept += [chapter for i, chapter in enumerate(book) if i not in chosen]
+        away += [book[i] for i in sorted(chosen)]
+    return kept, away
 
 
 def train_tokenizer(documents: Iterable[str]) -> Tokenizer:
@@ -63,15 +85,7 @@ def train_tokenizer(documents: Iterable[str]) -> Tokenizer:
     return tokenizer
 
 
-def _split(book: list[Chapter], rng: np.random.Generator) -> tuple[list[Chapter], list[Chapter]]:
-    # Whole chapters are held out, so that no held-out sentence has its neighbour in training.
-    count = max(1, round(HELD_OUT * len(book)))
-    away = set(rng.choice(len(book), size=count, replace=False).tolist())
-    kept = [chapter for i, chapter in enumerate(book) if i not in away]
-    return kept, [book[i] for i in sorted(away)]
-
-
-def _documents(chapters: list[Chapter]) -> Iterator[str]:
+def _documents(chapters: list[texts.Chapter]) -> Iterator[str]:
     """Join neighbouring paragraphs until a document about fills the context."""
     for chapter in chapters:
         document = ""

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import texts
 from tiny_card import Record, write_card
-from tiny_data import CONTEXT, END, VOCABULARY, Corpus, build_corpus
+from tiny_data import CONTEXT, END, SEED, VOCABULARY, Corpus, build_corpus, read_books
 from tiny_models import ARCHITECTURES, held_out_loss, train
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def main() -> None:
     """Read the texts, then train the models side by side, one process and one thread each."""
     arguments = _parse()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    texts.fetch(arguments.texts, debian=("r-cran-janeaustenr", "bible-kjv-text"), npm=())
-    books = [*_by_title(texts.austen(arguments.texts)), texts.king_james(arguments.texts)]
-    corpus = build_corpus(books, arguments.seed)
+    texts.fetch(arguments.texts, texts.TRAINING_PACKAGES)
+    corpus = build_corpus(read_books(arguments.texts), arguments.seed)
     logging.info("%d training and %d held-out sequences", len(corpus.train), len(corpus.held_out))
     names = [arguments.only] if arguments.only else list(ARCHITECTURES)
     context = multiprocessing.get_context("spawn")
@@ -58,13 +57,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder that holds the plugins")
     parser.add_argument("--only", choices=sorted(ARCHITECTURES), help="train one of the two")
     parser.add_argument("--passes", type=float, default=2.0, help="passes over the training text")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=SEED)
     return parser.parse_args()
-
-
-def _by_title(chapters: list[texts.Chapter]) -> list[list[texts.Chapter]]:
-    titles = dict.fromkeys(chapter.title for chapter in chapters)
-    return [[chapter for chapter in chapters if chapter.title == title] for title in titles]
 
 
 def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:

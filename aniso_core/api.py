@@ -1,0 +1,94 @@
+"""aniso from Python: a model that is already in memory, and runs on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aniso_core.contracts import BosRule, Metric
+from aniso_core.records import STREAMS, Profile
+from aniso_core.tokens import TOKEN_SETS, Document
+
+if TYPE_CHECKING:
+    from aniso_core.engine import Plan
+
+VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scipy", "safetensors", "gguf")
+"""The distributions whose versions a run records."""
+
+
+def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how this is called
+    model: Any,  # noqa: ANN401 - a transformers model; naming its type would load torch with `import aniso_core`
+    tokenizer: Any,  # noqa: ANN401 - tokenizers share no useful base class
+    texts: Sequence[str] | Sequence[Document],
+    *,
+    streams: Sequence[str] = STREAMS,
+    tokens: Sequence[str] = tuple(TOKEN_SETS),
+    metrics: Sequence[str | Metric] | None = None,
+    bos: BosRule = "auto",
+    max_length: int | None = None,
+    batch_tokens: int = 2048,
+    seed: int = 0,
+    name: str | None = None,
+    out: Path | str | None = None,
+) -> Profile:
+    """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
+
+    `metrics` are names or Metric records (default: all that are installed), `streams` and `tokens` as in
+    docs/concepts.md, `max_length` in tokens. The model is left as it was found. With `out` a run directory is
+    written as well. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
+    """
+    from aniso_core import engine, store
+    from aniso_core.documents import check_documents, documents_from
+    from aniso_core.transformer import TransformerProbe, describe
+
+    documents = (
+        check_documents([t for t in texts if isinstance(t, Document)])
+        if texts and all(isinstance(text, Document) for text in texts)
+        else documents_from(text for text in texts if not isinstance(text, Document))
+    )
+    label = name or getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__
+    probe = TransformerProbe(
+        model, tokenizer, lambda anatomy: describe(model, anatomy, name=str(label), source="memory")
+    )
+    plan = make_plan(
+        metrics, streams=streams, tokens=tokens, bos=bos, max_length=max_length, batch_tokens=batch_tokens, seed=seed
+    )
+    if out is not None:
+        store.refuse_existing(Path(out))
+    measured = engine.profile(probe, documents, plan, "texts")
+    if out is not None:
+        store.save(Path(out), measured, store.run_files(measured, (), (), {"model": str(label)}), ())
+    return measured
+
+
+def load(run: Path | str) -> Profile:
+    """Return the profile of a run directory; raises AnisoError where it is none or damaged."""
+    from aniso_core import store
+
+    return store.load(run)
+
+
+def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":  # noqa: ANN401 - fields of Plan
+    """Return the plan to measure `metrics` (names or records, None: all that are installed); `choices` as in Plan."""
+    from aniso_core.engine import Plan
+    from aniso_core.plugins import registry
+
+    known = registry()
+    wanted = known.names("metric") if metrics is None else metrics
+    records = [known.metric(metric) if isinstance(metric, str) else metric for metric in wanted]
+    installed = set(known.names("metric"))
+    owners = {m.name: known.distribution("metric", m.name) if m.name in installed else "given" for m in records}
+    return Plan(records, owners=owners, versions=installed_versions(), **choices)
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of the distributions that a measurement depends on."""
+    import platform
+    from importlib import metadata
+
+    versions = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

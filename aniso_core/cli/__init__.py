@@ -1,0 +1,92 @@
+"""The command `aniso`: click groups that look plugins up, call the engine, and turn errors into exits."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from aniso_core.cli.say import say
+from aniso_core.errors import AnisoError
+
+TRACEBACK = "ANISO_TRACEBACK"
+"""Environment variable: when set, a handled error shows its traceback too."""
+
+_COMMANDS = {
+    "profile": "profile:profile",
+    "test": "runs:test",
+    "report": "runs:report",
+    "export": "runs:export",
+    "adapters": "lists:adapters",
+    "metrics": "lists:metrics",
+    "hypotheses": "lists:hypotheses",
+    "reporters": "lists:reporters",
+    "prompts": "lists:prompts",
+    "plugins": "lists:plugins",
+    "doctor": "doctor:doctor",
+    "completion": "completion:completion",
+}
+
+
+class App(click.Group):
+    """The command group: subcommands are imported when they run, and errors become one sentence and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands, the main ones first."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a command, importing its module."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(f"aniso_core.cli.{module}"), name)
+        return command
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command and exit: 0 done, 1 error, 2 usage, 3 parts failed, 130 or 143 interrupted."""
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a character gets its escape rather than a traceback.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(args, **extra) or 0)
+        except AnisoError as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            say(f"Error: {error}")
+            sys.exit(1)
+        except click.UsageError as error:
+            if error.ctx is not None:
+                click.echo(error.ctx.get_usage(), err=True)
+            say(f"Error: {error.format_message()}")
+            sys.exit(2)
+        except (click.Abort, KeyboardInterrupt):
+            say("Interrupted; nothing was left half-written.")
+            sys.exit(130)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; Python must not complain when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        except OSError as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            say(f"Error: {error.strerror or error}: {error.filename or 'the output'} cannot be written.")
+            sys.exit(1)
+
+
+@click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aniso", prog_name="aniso")
+def main() -> None:
+    """Profile how a language model's hidden states are spread out, layer by layer, and test claims about it."""
+    # SIGTERM would skip the clean-up that removes a half-written run.
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(143)

@@ -1,0 +1,189 @@
+"""`aniso profile`: one command from text to report."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aniso_core import engine, store
+from aniso_core.api import make_plan
+from aniso_core.cli.completion import completing
+from aniso_core.cli.say import out, out_json, plugins, say
+from aniso_core.contracts import ModelRequest
+from aniso_core.documents import read_documents
+from aniso_core.engine import Progress
+from aniso_core.errors import AnisoError
+from aniso_core.plugins import Registry, UnknownNameError
+from aniso_core.records import STREAMS, Failure, Profile, Report, ReportFile
+from aniso_core.text import slug, visible
+from aniso_core.tokens import TOKEN_SETS, Document
+
+PARTLY_FAILED = 3
+"""Exit code of a run that is whole but for a plugin's part that failed."""
+
+
+@click.command()
+@click.option("--adapter", default="auto", show_default=True, shell_complete=completing("adapter"), help="Family of models.")
+@click.option("--model", help="Preset name, folder, .gguf file or hub id; default: the adapter's first preset.")
+@click.option("--revision", help="Branch, tag or commit of a hub model, as step143000.")
+@click.option("--prompts", default="paper3", show_default=True, shell_complete=completing("prompts"), help="Prompt set, or a file of documents (a line, a paragraph or a JSON line each).")
+@click.option("--encoding", default="utf-8", show_default=True, help="Encoding of a prompts file.")
+@click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), help="Stream to measure; may be repeated. [default: both]")
+@click.option("--tokens", "token_sets", multiple=True, type=click.Choice(list(TOKEN_SETS)), help="Token set; may be repeated. [default: all of them]")
+@click.option("--metric", "metrics", multiple=True, shell_complete=completing("metric"), help="Metric to measure; may be repeated. [default: all installed]")
+@click.option("--hypothesis", "hypotheses", multiple=True, shell_complete=completing("hypothesis"), help="Hypothesis to test; may be repeated. [default: all installed]")
+@click.option("--reporter", "reporters", multiple=True, shell_complete=completing("reporter"), help="Reporter to ask; may be repeated. [default: all installed]")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16", "float64"]), help="Precision of the model. [default: float32 on a CPU, bfloat16 on a GPU]")
+@click.option("--device", help="Device, as cpu or cuda:0. [default: a GPU if there is one]")
+@click.option("--device-map", help="Let accelerate place a large model: auto, or a JSON object of modules and devices.")
+@click.option("--offload-folder", type=click.Path(path_type=Path), help="Folder for weights that a device map puts on disk.")
+@click.option("--bos", type=click.Choice(["auto", "add", "omit"]), default="auto", show_default=True, help="BOS token before each window: as the tokenizer does, always, or no special tokens.")
+@click.option("--batch-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Padded tokens in a batch; changes speed and memory, no value.")
+@click.option("--max-length", type=click.IntRange(min=1), help="Longest window in tokens; longer documents are split. [default: the model's context]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
+@click.option("--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]")
+@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
+@click.option("--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints).")
+@click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
+@click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
+@click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+def profile(**chosen: Any) -> None:  # noqa: ANN401 - the options above, by name
+    """Measure a model's anisotropy profile on a text, test the hypotheses, and write a run directory.
+
+    The path of the run directory goes to stdout, all else that is said to stderr.
+    """
+    known = plugins()
+    adapter = known.adapter(chosen["adapter"])
+    plan = make_plan(
+        chosen["metrics"] or None,
+        streams=chosen["streams"] or STREAMS,
+        tokens=chosen["token_sets"] or tuple(TOKEN_SETS),
+        bos=chosen["bos"],
+        max_length=chosen["max_length"],
+        batch_tokens=chosen["batch_tokens"],
+        seed=chosen["seed"],
+    )
+    hypotheses = [known.hypothesis(name) for name in chosen["hypotheses"] or known.names("hypothesis")]
+    reporters = chosen["reporters"] or known.names("reporter")
+    for name in reporters:
+        known.reporter(name)
+    prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
+    if chosen["folder"] is not None:
+        store.refuse_existing(chosen["folder"])
+    loud = not chosen["quiet"]
+    if loud:
+        say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
+    probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
+    if loud:
+        for note in probe.info.notes:
+            say(f"Note: {note}.")
+    with _progress(shown=loud) as progress:
+        measured = engine.profile(probe, documents, plan, prompts_name, progress)
+    _warn(measured, loud=loud)
+    folder = chosen["folder"] or default_folder(measured)
+    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, _owners(known, "hypothesis"))
+    request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
+    records = store.run_files(measured, verdicts, failures, request)
+    report = Report([measured], verdicts, records, (*measured.failures, *failures), measured.provenance.started)
+    files, failed = render(known, reporters, report)
+    if failed:
+        records = store.run_files(measured, verdicts, (*failures, *failed), request)
+    store.save(folder, measured, records, files)
+    if loud:
+        show(files)
+    troubles = (*report.failures, *failed)
+    for failure in troubles:
+        say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
+    if chosen["as_json"]:
+        told = store.to_plain(verdicts)
+        out_json({"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": store.to_plain(troubles)})
+    else:
+        out(str(folder))
+    if troubles:
+        sys.exit(PARTLY_FAILED)
+
+
+_REQUESTED = (
+    "model",
+    "revision",
+    "dtype",
+    "device",
+    "device_map",
+    "offload_folder",
+    "allow_pickle",
+    "trust_remote_code",
+    "offline",
+)
+
+
+def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
+    """Return the name and documents of a prompt set or of a file; raises AnisoError where it is neither."""
+    if wanted in known.names("prompts"):
+        return wanted, known.prompts(wanted).load()
+    path = Path(wanted)
+    if path.exists():
+        return path.name, read_documents(path, encoding)
+    try:
+        known.prompts(wanted)
+    except UnknownNameError as error:
+        message = f"There is no file {visible(wanted)}, and: {error}"
+        raise AnisoError(message) from error
+    raise AssertionError
+
+
+def render(known: Registry, reporters: Sequence[str], report: Report) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
+    """Return what the named reporters make of a report, and which of them failed."""
+    return engine.render([known.reporter(name) for name in reporters], report, _owners(known, "reporter"))
+
+
+def show(files: Sequence[ReportFile]) -> None:
+    """Write to stderr the files that reporters mean for the terminal."""
+    for file in files:
+        if file.show:
+            for line in file.data.decode().splitlines():
+                say(line)
+
+
+def default_folder(measured: Profile) -> Path:
+    """Return runs/<time>-<model>, with a number where that is taken."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
+    taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
+    return base if not base.exists() else next(path for path in taken if not path.exists())
+
+
+def _owners(known: Registry, kind: str) -> dict[str, str]:
+    return {name: known.distribution(kind, name) for name in known.names(kind)}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - an option's value
+    return str(value) if isinstance(value, Path) else value
+
+
+def _warn(measured: Profile, *, loud: bool) -> None:
+    prompts = measured.prompts
+    if not loud or prompts is None:
+        return
+    if prompts.duplicates:
+        say(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another; they count, but add nothing new.")
+    if prompts.windows > prompts.documents:
+        say(f"Note: {prompts.documents} documents were split into {prompts.windows} windows of at most {prompts.max_length} tokens.")
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Progress | None]:
+    """Yield a function that draws a bar with the time left on a terminal, None where nobody watches."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tokens"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,112 @@
+"""`aniso test`, `aniso report` and `aniso export`: what is done with runs that are stored."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aniso_core import engine, store
+from aniso_core.cli.completion import completing
+from aniso_core.cli.profile import PARTLY_FAILED, render, show
+from aniso_core.cli.say import out, out_json, plugins, say, table
+from aniso_core.errors import AnisoError
+from aniso_core.export import to_csv, to_json
+from aniso_core.plugins import Registry
+from aniso_core.records import Profile, Report, Verdict
+from aniso_core.text import nearest_first, visible
+
+PUBLISHED = "published:"
+
+_runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+
+
+@click.command()
+@_runs
+@click.option("--hypothesis", "hypotheses", multiple=True, shell_complete=completing("hypothesis"), help="Hypothesis to test; may be repeated. [default: all installed]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
+@click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
+def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
+    """Judge stored runs again; RUN is a run directory or published:NAME."""
+    known = plugins()
+    chosen = [known.hypothesis(name) for name in hypotheses or known.names("hypothesis")]
+    owners = {h.name: known.distribution("hypothesis", h.name) for h in chosen}
+    verdicts, failures = engine.judge(chosen, find_profiles(known, runs), seed, owners)
+    if as_json:
+        out_json(store.to_plain(verdicts))
+    else:
+        table(["hypothesis", "model", "verdict", "because"], [_row(v) for v in verdicts], wrap=["hypothesis", "model", "verdict", "because"])
+    for failure in failures:
+        say(f"The hypothesis {failure.name} ({failure.distribution}) failed: {failure.reason}.")
+    if failures:
+        sys.exit(PARTLY_FAILED)
+
+
+@click.command()
+@_runs
+@click.option("--reporter", "reporters", multiple=True, shell_complete=completing("reporter"), help="Reporter to ask; may be repeated. [default: all installed]")
+@click.option("--out", "folder", type=click.Path(path_type=Path), help="Folder to write. [default: the run's own report/; several runs need it]")
+def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | None) -> None:
+    """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
+    known = plugins()
+    single = len(runs) == 1 and not runs[0].startswith(PUBLISHED)
+    if folder is None and not single:
+        message = "Several runs, or a published one, have no folder of their own for a report; name one with --out."
+        raise AnisoError(message)
+    profiles = find_profiles(known, runs)
+    if single:
+        judged = store.load_judged(Path(runs[0]))
+        records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
+        drawn = Report(profiles, judged.verdicts, records, judged.failures, profiles[0].provenance.started)
+    else:
+        verdicts, failures = engine.judge([i.value for i in known.items("hypothesis")], profiles)
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        drawn = Report(profiles, verdicts, (), failures, made)
+    files, failed = render(known, reporters or known.names("reporter"), drawn)
+    target = folder or Path(runs[0]) / store.REPORT
+    store.write_report(target, files)
+    show(files)
+    for failure in failed:
+        say(f"The reporter {failure.name} ({failure.distribution}) failed: {failure.reason}; the others are written.")
+    out(str(target))
+    if failed:
+        sys.exit(PARTLY_FAILED)
+
+
+@click.command()
+@_runs
+@click.option("--format", "format_", type=click.Choice(["csv", "json"]), required=True, help="Format to write.")
+@click.option("--out", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: stdout]")
+def export(runs: tuple[str, ...], format_: str, path: Path | None) -> None:
+    """Write tidy rows: model, stream, tokens, layer, depth, metric, value, low, high."""
+    profiles = find_profiles(plugins(), runs)
+    text = to_csv(profiles) if format_ == "csv" else to_json(profiles)
+    if path is None:
+        click.echo(text, nl=False)
+    else:
+        store.write_file(path, text.encode())
+
+
+def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
+    """Return the profiles of run directories and of published:NAME; raises AnisoError on what is neither."""
+    return [_published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs]
+
+
+def _published(known: Registry, name: str) -> Profile:
+    found: dict[str, Profile] = {}
+    for item in known.items("adapter"):
+        found |= item.value.published()
+    if name not in found:
+        listed = ", ".join(nearest_first(name, found)) or "none"
+        message = f"There is no published profile {visible(name)!r}; the published profiles are {listed}."
+        raise AnisoError(message)
+    return found[name]
+
+
+def _row(verdict: Verdict) -> tuple[Any, ...]:
+    said = f"{verdict.criterion}: {verdict.outcome}" + (f" ({verdict.label})" if verdict.label else "")
+    because = verdict.because
+    if verdict.false_positive_rate is not None:
+        because += f". Chance of this outcome under {verdict.false_positive_null}: {verdict.false_positive_rate:.0%}"
+    return verdict.hypothesis, verdict.subject, said, because

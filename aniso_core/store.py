@@ -1,0 +1,213 @@
+"""Run directories: whole or absent, versioned, read back into the records that wrote them.
+
+JSON for what people read, safetensors for arrays, never pickle. docs/format.md describes each file.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from aniso_core.errors import AnisoError
+from aniso_core.records import FORMAT, Failure, Profile, ReportFile, Spectrum, Verdict
+from aniso_core.text import visible
+
+PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
+_LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The content of verdicts.json: the verdicts, and the hypotheses and reporters that failed."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The content of run.json: the command's options as they were asked for, and what was used."""
+
+    request: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    prompts: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def run_files(profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]) -> list[ReportFile]:
+    """Return the JSON files of a run, which are its record beside the arrays."""
+    bare = replace(profile, spectra=())
+    record = RunRecord(
+        request=request,
+        model=msgspec.to_builtins(profile.model),
+        prompts=msgspec.to_builtins(profile.prompts),
+        provenance=msgspec.to_builtins(profile.provenance),
+    )
+    return [
+        ReportFile(PROFILE, encode(bare)),
+        ReportFile(RUN, encode(record)),
+        ReportFile(VERDICTS, encode(Judged(tuple(verdicts), tuple(failures)))),
+    ]
+
+
+def save(folder: Path, profile: Profile, records: Sequence[ReportFile], report: Sequence[ReportFile]) -> None:
+    """Write a run directory: under another name first, synced, then renamed, so that it is whole or absent."""
+    refuse_existing(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _fresh(folder) as made:
+        for file in records:
+            write_file(made / file.name, file.data)
+        write_file(made / ARRAYS, _arrays(profile))
+        write_report(made / REPORT, report)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise AnisoError where `folder` holds something already, before any work is done."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        message = f"{visible(folder)} exists already; name another folder with --out, or remove it."
+        raise AnisoError(message)
+
+
+def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
+    """Write a report's files into `folder`, replacing those of the same names one by one, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if Path(file.name).name != file.name or file.name in {"", ".", ".."}:
+            message = f"A reporter named a file {visible(file.name)!r}; wanted a plain name inside {REPORT}/."
+            raise AnisoError(message)
+        write_file(folder / file.name, file.data)
+
+
+def load(folder: Path | str) -> Profile:
+    """Return the profile of a run directory, spectra included; raises AnisoError where it is none or damaged."""
+    path = Path(folder)
+    profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
+    return replace(profile, spectra=tuple(_spectra(path / ARRAYS)))
+
+
+def load_judged(folder: Path) -> Judged:
+    """Return the verdicts of a run directory; raises AnisoError where it is none or damaged."""
+    return _decoded(_read(folder / VERDICTS, folder), Judged, folder / VERDICTS)
+
+
+def load_request(folder: Path) -> Mapping[str, Any]:
+    """Return what a run's command asked for; raises AnisoError where it is none or damaged."""
+    return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN).request
+
+
+def decode_profile(data: bytes, path: Path) -> Profile:
+    """Return the profile in the bytes of a profile.json; raises AnisoError, naming `path`, where it is none."""
+    profile = _decoded(data, Profile, path)
+    lengths = {len(c.layers) == len(c.values) and len(c.low) in {0, len(c.layers)} for c in profile.curves}
+    if lengths - {True}:
+        message = f"{visible(path)} is damaged: a curve has other numbers of layers and values; measure it again."
+        raise AnisoError(message)
+    return profile
+
+
+def encode(record: Any) -> bytes:  # noqa: ANN401 - any record of ours
+    """Return a record as indented JSON, UTF-8, with a last line break."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+
+
+def to_plain(records: Sequence[Any]) -> list[Any]:
+    """Return records as the lists and mappings that JSON knows."""
+    plain: list[Any] = msgspec.to_builtins(list(records))
+    return plain
+
+
+def _decoded(data: bytes, kind: type[_T], path: Path) -> _T:
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
+        if isinstance(version, int) and version > FORMAT:
+            message = f"{visible(path)} has format {version} and this aniso reads up to {FORMAT}; upgrade aniso."
+            raise AnisoError(message)
+        # Arrays never stand in JSON; the hook only tells msgspec that their type is known.
+        return msgspec.json.decode(data, type=kind, dec_hook=lambda _type, value: np.asarray(value))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
+        message = f"{visible(path)} is damaged ({visible(error)}); measure it again."
+        raise AnisoError(message) from error
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            message = f"{visible(path)} is larger than any run of aniso; it is not read."
+            raise AnisoError(message)
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{visible(folder)} is no run directory: cannot read {path.name} ({error.strerror}); give one that `aniso profile` wrote."
+        raise AnisoError(message) from error
+
+
+def _arrays(profile: Profile) -> bytes:
+    from safetensors.numpy import save as to_bytes
+
+    arrays = {f"spectrum/{s.stream}/{s.tokens}/{s.layer}": np.ascontiguousarray(s.values) for s in profile.spectra}
+    return to_bytes(arrays)
+
+
+def _spectra(path: Path) -> Iterator[Spectrum]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(path)
+        for name, values in sorted(arrays.items()):
+            _, stream, tokens, layer = name.split("/")
+            yield Spectrum(stream, tokens, int(layer), values)
+    except (SafetensorError, OSError, ValueError) as error:
+        message = f"{visible(path)} is damaged ({visible(error)}); measure it again."
+        raise AnisoError(message) from error
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` that takes its name at the end, or is removed when anything fails."""
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        made.chmod(0o755)
+        yield made
+        _sync(made)
+        if folder.exists():
+            folder.rmdir()
+        made.replace(folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file: under another name first, synced, then renamed; raises AnisoError where it cannot be written."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
+        message = f"Cannot write {visible(path)}: {error.strerror} ({free / 1e6:.0f} MB free there); name another place with --out."
+        raise AnisoError(message) from error
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
