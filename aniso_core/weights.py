@@ -169,7 +169,7 @@ def _load_folder(
         else:
             config = AutoConfig.from_pretrained(source.folder, trust_remote_code=True, local_files_only=True)
         _check_depth(source, config)
-        config._attn_implementation = "sdpa"
+        config._attn_implementation = _attention(config)
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, config=config, trust_remote_code=trusted, local_files_only=True
         )
@@ -202,14 +202,14 @@ def _load_gguf(
         _check_depth(source, config)
     _check_family(source, config.model_type, model_types, adapter)
     with _translating(source):
-        config._attn_implementation = "sdpa"
+        config._attn_implementation = _attention(config)
         tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
         model, loaded = AutoModel.from_pretrained(
             source.folder,
             gguf_file=source.gguf,
             config=config,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=_attention(config),
             quantization_config=GgufConfig(dequantize=True),
             local_files_only=True,
             output_loading_info=True,
@@ -217,6 +217,15 @@ def _load_gguf(
         )
     _check_tensors(source, model, loaded)
     return model, tokenizer, (f"weights of {visible(source.gguf or '')} were dequantised",)
+
+
+def _attention(config: Any) -> str:  # noqa: ANN401 - a transformers config
+    """Return the attention to name at load: only these two never load code; a few models have no sdpa."""
+    from transformers import MODEL_MAPPING
+
+    kind = MODEL_MAPPING[type(config)] if type(config) in MODEL_MAPPING else None
+    kind = kind[0] if isinstance(kind, tuple) else kind
+    return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
 
 class _translating:  # noqa: N801 - reads as the context manager that it is

@@ -107,4 +107,5 @@ def is_fit(text: str) -> bool:
     """Tell whether a text is a passage of whole sentences, within the lengths, on one line."""
     whole = re.match(r"[\"']?[A-Z]", text) and re.search(r"[.!?][\"')]*$", text)
     plain = " ".join(text.split()) == text and not re.search(r"[<>\[\]{}|_*\ufffd]", text)
-    return bool(whole and plain and SHORTEST <= len(text.split()) <= LONGEST and not UNFIT.search(text))
+    closed = text.count('"') % 2 == 0
+    return bool(whole and plain and closed and SHORTEST <= len(text.split()) <= LONGEST and not UNFIT.search(text))

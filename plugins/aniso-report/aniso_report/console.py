@@ -1,0 +1,127 @@
+"""The reporter `console`: tables and verdicts as plain text, 80 columns wide, without colour codes."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
+
+from aniso_report import layers, reading, summary, words
+from aniso_report.layers import number
+from aniso_report.names import labels, short
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH = 80
+_NO_LINES = "    \n    \n    \n    \n    \n    \n    \n    \n"
+_HEAD_LINE = "    \n    \n -- \n    \n    \n    \n    \n    \n"
+
+
+def render(report: Report) -> Iterator[ReportFile]:
+    """Yield console.txt, which the terminal shows too."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    # Markup, emoji and highlighting stay off: names come from outside and are shown as they are.
+    console = Console(
+        file=out, width=WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False, highlight=False
+    )
+    for profile, label in zip(report.profiles, labels(report.profiles), strict=True):
+        _profile(console, profile, label)
+    if len(report.profiles) > 1:
+        _comparison(console, report.profiles)
+    _verdicts(console, report.verdicts)
+    failures = [f for profile in report.profiles for f in profile.failures] + list(report.failures)
+    for failed in failures:
+        _paragraph(console, words.failure(failed), "! ")
+    lines = (line.rstrip() for line in out.getvalue().splitlines())
+    yield ReportFile("console.txt", ("\n".join(lines).strip("\n") + "\n").encode(), show=True)
+
+
+def _profile(console: "Console", profile: Profile, label: str) -> None:
+    console.print()
+    _paragraph(console, label)
+    _pairs(console, words.facts(profile))
+    console.print()
+    shown, left_out = layers.rows(profile)
+    columns = layers.columns(profile)
+    if columns:
+        table = _table(["\nlayer", *(f"{column.top}\n{column.below}" for column in columns)])
+        for layer in shown:
+            table.add_row(str(layer), *(column.cells[layer] for column in columns))
+        console.print(table)
+        _paragraph(console, f"{_key(columns)} {left_out}".strip(), "  ")
+        console.print()
+    peaks = list(words.peaks(profile, layers.SHARES))
+    _pairs(console, [(f"L* {view}", where) for view, where in peaks] or [("L*", "the share was not measured")])
+    for caution in words.cautions(profile):
+        _paragraph(console, caution, "- ")
+
+
+def _key(columns: Sequence[layers.Column]) -> str:
+    said = []
+    if any(column.top == "share" for column in columns):
+        said.append("share: of the variance, along its first direction; * its largest (L*).")
+    if any((column.top, column.below) == ("first", "token") for column in columns):
+        said.append("first token: what first tokens hold of that direction.")
+    return " ".join(said)
+
+
+def _comparison(console: "Console", profiles: Sequence[Profile]) -> None:
+    console.print()
+    _paragraph(console, f"All models, view {PAPER}, all tokens: the share over layers")
+    table = _table(["model", "norm", "layers", "L*", "max", "range", "variance"], left=2)
+    for profile, label in zip(profiles, labels(profiles, 28), strict=True):
+        found = summary.summary(profile)
+        peak = reading.peak(profile, PAPER)
+        numbers = (found[key] for key in ("max_anisotropy", "profile_range", "profile_variance"))
+        where = str(peak.layer) if peak else ""
+        table.add_row(label, words.norm(profile), str(profile.model.layers), where, *map(number, numbers))
+    console.print(table)
+
+
+def _verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
+    if verdicts:
+        console.print()
+        _paragraph(console, "Verdicts")
+    for verdict in verdicts:
+        _paragraph(console, f"{short(verdict.hypothesis)}, {short(verdict.subject)}", "  ")
+        said = (words.outcome(verdict) + ".", words.because(verdict), words.error_rate(verdict))
+        _paragraph(console, " ".join(part for part in said if part), "    ")
+
+
+def _table(headings: Sequence[str], left: int = 0) -> "Table":
+    """Return a table whose first `left` columns are text and the rest numbers."""
+    from rich.box import Box
+    from rich.table import Table
+
+    table = Table(box=Box(_HEAD_LINE, ascii=True), padding=(0, 1, 0, 0), show_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i < left else "right", overflow="fold")
+    return table
+
+
+def _pairs(console: "Console", pairs: Sequence[tuple[str, str]]) -> None:
+    from rich.box import Box
+    from rich.table import Table
+
+    table = Table(box=Box(_NO_LINES, ascii=True), padding=(0, 1, 0, 1), show_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, value)
+    console.print(table)
+
+
+def _paragraph(console: "Console", text: str, start: str = "") -> None:
+    """Print foreign or own text, wrapped, its lines under each other after `start`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=0)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(start), Text(text))
+    console.print(grid)

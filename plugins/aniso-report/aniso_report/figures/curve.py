@@ -1,0 +1,56 @@
+"""One metric of one profile over its layers: both token sets, and apart from them the state after the final norm."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from aniso_core.records import PAPER, Array, Curve, Profile
+
+from aniso_report import reading
+from aniso_report.figures.sheet import TOKEN_SETS, Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AFTER_NORM = "after final norm"
+
+
+def draw(axes: "Axes", profile: Profile, metric: str) -> None:
+    """Draw the metric for each token set that has it; the last state of the view `paper` is an open diamond."""
+    stream = reading.main_stream(profile)
+    for tokens, look in TOKEN_SETS.items():
+        curve = reading.curve(profile, metric, stream, tokens)
+        if curve is None:
+            continue
+        layers, values = line(profile, curve)
+        name = f"{tokens} tokens" if stream != PAPER else f"{tokens} tokens (published)"
+        axes.plot(layers, values, label=name, **look.of(len(layers)))
+        if curve.low and curve.high:
+            low, high = (np.array([np.nan if v is None else v for v in side]) for side in (curve.low, curve.high))
+            axes.fill_between(layers, low[: len(layers)], high[: len(layers)], color=look.colour, alpha=0.15, lw=0)
+        after = reading.after_final_norm(profile, metric, tokens)
+        if after is not None:
+            _diamond(axes, profile, (layers, values), after, (tokens, look))
+    axes.set_xlabel("layer (0: input of the first block)")
+    axes.set_xlim(-0.02 * profile.model.layers, 1.03 * profile.model.layers)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
+    """Return the layers and values of the curve up to the final norm, both float64[n]."""
+    layers, values = np.array(curve.layers, dtype=np.float64), curve.array()
+    before = layers < profile.model.layers if curve.stream == PAPER else np.ones(len(layers), dtype=bool)
+    return layers[before], values[before]
+
+
+def _diamond(
+    axes: "Axes", profile: Profile, drawn: tuple[Array, Array], after: float, kind: tuple[str, Look]
+) -> None:
+    tokens, look = kind
+    last = profile.model.layers
+    before = drawn[1][drawn[0] == last - 1]
+    if before.size:
+        axes.plot([last - 1, last], [before[0], after], color=look.colour, linestyle=":", linewidth=0.9)
+    axes.plot(
+        [last], [after], color=look.colour, linestyle="none", marker="D", markersize=6, markerfacecolor="white",
+        markeredgewidth=1.2 if tokens == "all" else 0.8, label=f"{tokens}, {AFTER_NORM}", zorder=3, clip_on=False,
+    )  # fmt: skip

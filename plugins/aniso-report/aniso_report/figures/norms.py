@@ -1,0 +1,60 @@
+"""The figure `norms`: mean norm with its spread, and the coefficient of variation, over layers."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from aniso_core.records import Profile, ReportFile
+
+from aniso_report import reading
+from aniso_report.figures import curve, sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
+    """Yield the norms figure, none where no norm was measured."""
+    stream = reading.main_stream(profile)
+    panels = [panel for metric, panel in _PANELS.items() if reading.curve(profile, metric, stream)]
+    if not panels:
+        return
+    with sheet.style():
+        figure = sheet.new(label, sheet.caption(profile), (4.4 * len(panels) + 0.4, 3.5))
+        axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+        for panel, place in zip(panels, axes, strict=True):
+            panel(place, profile)
+        sheet.key(figure, axes[-1])
+        yield from sheet.files(figure, name)
+
+
+def mean(axes: "Axes", profile: Profile) -> None:
+    """Draw the mean norm, and its band of one standard deviation on either side."""
+    curve.draw(axes, profile, "norm-mean")
+    stream = reading.main_stream(profile)
+    lowest = []
+    for tokens, look in sheet.TOKEN_SETS.items():
+        middle, spread = (reading.curve(profile, metric, stream, tokens) for metric in ("norm-mean", "norm-sd"))
+        if middle is None:
+            continue
+        layers, values = curve.line(profile, middle)
+        lowest.append(np.nanmin(values))
+        if spread is not None:
+            sd = curve.line(profile, spread)[1]
+            axes.fill_between(layers, values - sd, values + sd, color=look.colour, alpha=0.15, linewidth=0)
+            lowest += [low for low in values - sd if low > 0]
+    # A spread wider than its mean reaches below zero, where a log axis ends; the band is then cut by the frame.
+    axes.set_yscale("log", nonpositive="clip")
+    if lowest and min(lowest) > 0:
+        axes.set_ylim(bottom=0.7 * max(min(lowest), float(np.median(lowest)) / 100))
+    axes.set(title="Norm of the states (mean ± 1 sd)", ylabel="state units")
+
+
+def variation(axes: "Axes", profile: Profile) -> None:
+    """Draw the coefficient of variation of the norms."""
+    curve.draw(axes, profile, "norm-cv")
+    axes.set(title="Variation of the norm (CV)", ylabel="sd / mean")
+    axes.set_ylim(bottom=0)
+
+
+_PANELS = {"norm-mean": mean, "norm-cv": variation}

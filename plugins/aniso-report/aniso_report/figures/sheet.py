@@ -1,0 +1,114 @@
+"""The sheet that every figure is drawn on: style, caption, and its bytes as PNG and PDF."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aniso_core.records import Profile, ReportFile
+
+from aniso_report.names import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+)  # fmt: skip
+"""Okabe and Ito's colours, told apart by colour-blind readers; matplotlib has them by name only from 3.11 on."""
+
+_LOOK = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.0,
+    "pdf.fonttype": 42,  # text stays text in the PDF, as journals ask
+}
+_DPI = 150
+_INFORMATION = {"png": {"Software": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+"""What would make the same figure differ from one day or machine to the next."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a curve is told from its neighbours, in colour and in grey."""
+
+    colour: str
+    line: str
+    marker: str
+
+    def of(self, points: int) -> dict[str, Any]:
+        """Return matplotlib's arguments for a line of so many points."""
+        every = max(1, points // 30)
+        return {"color": self.colour, "linestyle": self.line, "marker": self.marker, "markevery": every}
+
+
+TOKEN_SETS = {"all": Look(BLUE, "-", "o"), "bulk": Look(VERMILLION, "--", "s")}
+"""The token sets that are drawn, and their looks in every figure."""
+
+SERIES = tuple(
+    Look(colour, line, marker)
+    for line, shift in (("-", 0), ("--", 3))
+    for colour, marker in zip(
+        (BLUE, VERMILLION, GREEN, BLACK, PURPLE, ORANGE, SKY),
+        ("o", "s", "^", "D", "v", "P", "X")[shift:] + ("o", "s", "^")[:shift],
+        strict=True,
+    )
+)
+"""Looks for as many curves as one panel can hold; beyond that they come round again."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in aniso's style, whatever the user's matplotlibrc says, and leave their settings as they were."""
+    from matplotlib import style as styles
+
+    with styles.context(["default", _LOOK]), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn with boxes; that must not stop a run.
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
+def new(title: str, caption: str, size: tuple[float, float]) -> "Figure":
+    """Return an empty figure, `size` in inches, with a title above and a caption below, both shown literally."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
+    figure.supxlabel(caption, fontsize=7.5, x=0.01, ha="left", color="0.3", parse_math=False)
+    return figure
+
+
+def caption(profile: Profile) -> str:
+    """Return the line under a figure: model, norm, documents, tokens, dtype."""
+    model, prompts = profile.model, profile.prompts
+    text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens" if prompts else "published values"
+    return short(f"{short(model.name, 40)}: {model.layers} layers, d = {model.width:,}; {text}; {model.dtype}", 130)
+
+
+def key(figure: "Figure", axes: "Axes") -> None:
+    """Put one legend for all panels above them, where it covers no data; labels are shown literally."""
+    handles, names = axes.get_legend_handles_labels()
+    legend = figure.legend(handles, names, loc="outside upper left", ncols=min(4, len(names)), fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def files(figure: "Figure", name: str) -> Iterator[ReportFile]:
+    """Yield the figure as PNG and PDF, the same bytes every time."""
+    for kind, information in _INFORMATION.items():
+        out = io.BytesIO()
+        figure.savefig(out, format=kind, dpi=_DPI, metadata=information)
+        yield ReportFile(f"{name}.{kind}", out.getvalue())

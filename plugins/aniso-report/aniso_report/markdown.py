@@ -1,0 +1,94 @@
+"""The reporter `markdown`: a page with facts, tables, figures and verdicts, foreign text made harmless."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from aniso_core.records import Profile, Report, ReportFile, Verdict
+
+from aniso_report import layers, words
+from aniso_report.names import labels, short, stems
+
+_HOW_TO_READ = (
+    "The share of the first direction is the largest eigenvalue of the states' covariance over the sum of all: 1/d when "
+    "the states spread evenly, 1 when they lie on a line. "
+    "L\\* is the layer where it is largest. "
+    "Believe a peak only if it is there for *bulk* as well, since one massive token per document can make it alone. "
+    "The last state of the view *paper* lies after the final norm and does not continue the curve before it. "
+    "A verdict is worth what its false-positive rate is: a criterion that says supported in half of all false cases "
+    "has said nothing."
+)
+_ESCAPED = re.compile(r"[\\`*_{}\[\]()#+!|~^=-]")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "@": "&#64;", ":": "&#58;", '"': "&quot;", "'": "&#39;"}
+"""Characters that begin HTML, formulas, mentions and links; a backslash does not hold them everywhere."""
+
+
+def render(report: Report) -> Iterator[ReportFile]:
+    """Yield report.md; figures are linked where the report's files hold them."""
+    names = {file.name for file in report.files}
+    several = len(report.profiles) > 1
+    parts = [f"# {_title(report.profiles)}"]
+    if several and "comparison.png" in names:
+        parts.append("![comparison of the models](comparison.png)")
+    for profile, label, stem in zip(report.profiles, labels(report.profiles), stems(report.profiles), strict=True):
+        parts += _profile(profile, report.verdicts, label if several else "")
+        start = f"{stem}-" if several else ""
+        drawn = [(kind, f"{start}{kind}.png") for kind in ("profile", "spectra", "norms")]
+        parts += [f"![{kind}]({name})" for kind, name in drawn if name in names]
+    parts += _verdicts(report.verdicts)
+    failures = [f for profile in report.profiles for f in profile.failures] + list(report.failures)
+    parts += _listed("Failed", map(words.failure, failures))
+    parts += ["## How to read this", _HOW_TO_READ]
+    if report.made:
+        parts.append(f"Made {escaped(report.made)} with aniso.")
+    yield ReportFile("report.md", ("\n\n".join(parts) + "\n").encode())
+
+
+def escaped(text: object) -> str:
+    """Return foreign text so that Markdown and HTML show it as it is, on one line."""
+    shown = short(text, 600)
+    return "".join(_ENTITIES.get(char) or _ESCAPED.sub(r"\\\g<0>", char) for char in shown)
+
+
+def _title(profiles: Sequence[Profile]) -> str:
+    if len(profiles) == 1:
+        return f"Anisotropy profile of {escaped(labels(profiles)[0])}"
+    return f"Anisotropy profiles of {len(profiles)} models"
+
+
+def _profile(profile: Profile, verdicts: Sequence[Verdict], heading: str) -> Iterator[str]:
+    if heading:
+        yield f"## Model {escaped(heading)}"
+    facts = [("model", short(profile.model.name, 200)), *words.facts(profile), *words.provenance(profile)]
+    yield _table(["", ""], [[name, value] for name, value in facts])
+    yield from _listed("Before you believe it", words.cautions(profile))
+    peaks = [[view, where] for view, where in words.peaks(profile, layers.SHARES)]
+    if peaks:
+        yield _table(["view", "L*"], peaks)
+    columns = layers.columns(profile)
+    if columns:
+        headings = ["layer", *(f"{column.top} {column.below}".strip() for column in columns)]
+        cells = [[str(layer), *(c.cells[layer].strip() for c in columns)] for layer in range(profile.model.layers + 1)]
+        yield _table(headings, cells, "--:")
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    if verdicts:
+        yield "## Verdicts"
+    for verdict in verdicts:
+        said = (words.because(verdict), words.error_rate(verdict))
+        reason = " ".join(escaped(part) for part in said if part)
+        about = f"**{escaped(verdict.hypothesis)}**, {escaped(short(verdict.subject))}"
+        yield f"* {about}: **{escaped(words.outcome(verdict))}**. {reason}"
+
+
+def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:
+    lines = [f"* {escaped(sentence)}" for sentence in sentences]
+    if lines:
+        yield f"**{heading}**"
+        yield "\n".join(lines)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---") -> str:
+    lines = [headings, [align] * len(headings), *rows]
+    shown = [[cell if cell == align else escaped(cell) for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in shown)

@@ -1,0 +1,149 @@
+"""Profiles and verdicts in words, shared by console and page."""
+
+from collections.abc import Iterator, Sequence
+
+from aniso_core.records import PAPER, Failure, Profile, Verdict
+
+from aniso_report import reading
+from aniso_report.names import short
+from aniso_report.reading import RESIDUAL, SHARE
+
+NOTABLE = 0.05
+"""Difference of shares (0..1) from which a note is made."""
+
+_NORMS = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
+_PLACES = {"pre": "before the sublayers", "post": "after the sublayers"}
+
+
+def norm(profile: Profile) -> str:
+    """Return the kind of norm in words."""
+    return _NORMS.get(profile.model.norm or "", "none recognised")
+
+
+def facts(profile: Profile) -> list[tuple[str, str]]:
+    """Return what was measured and how, as pairs of a name and a value; empty values are left out."""
+    model, prompts, made = profile.model, profile.prompts, profile.provenance
+    text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens ({prompts.name})" if prompts else "not recorded"
+    where = f"{model.dtype} on {model.device}, attention {model.attention}" if model.device else model.dtype
+    pairs = [
+        ("norm", f"{norm(profile)}, {_PLACES[model.placement]}" if model.norm else norm(profile)),
+        ("size", f"{model.layers} layers, d = {model.width:,}" + (f", {model.parameters:,} parameters" * bool(model.parameters))),
+        ("text", text),
+        ("BOS", f"{prompts.bos_done} (rule: {prompts.bos_rule})" if prompts else ""),
+        ("dtype", where),
+        ("streams", ", ".join(dict.fromkeys(c.stream for c in profile.curves))),
+        ("source", made.source),
+    ]
+    return [(name, short(value, 200)) for name, value in pairs if value]
+
+
+def provenance(profile: Profile) -> list[tuple[str, str]]:
+    """Return where the numbers come from, in full, as pairs of a name and a value; empty values are left out."""
+    model, prompts, made = profile.model, profile.prompts, profile.provenance
+    pairs = [
+        ("architecture", model.architecture),
+        ("weights", model.source),
+        ("revision", model.revision),
+        ("SHA-256 of the weights", model.weights_sha256),
+        ("SHA-256 of the texts", prompts.sha256 if prompts else ""),
+        ("longest window", f"{prompts.max_length:,} tokens" if prompts else ""),
+        ("seed", str(made.seed) if prompts else ""),
+        ("started", made.started),
+        ("seconds", f"{made.seconds:.1f}" if made.seconds else ""),
+        ("versions", ", ".join(f"{name} {version}" for name, version in made.versions.items())),
+    ]
+    return [(name, short(value, 300)) for name, value in pairs if value]
+
+
+def peaks(profile: Profile, views: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield for each view that exists its name and where its share is largest."""
+    for stream, tokens in views:
+        peak = reading.peak(profile, stream, tokens)
+        if peak is not None:
+            where = f"layer {peak.layer} of {profile.model.layers}, relative depth {peak.depth:.2f}"
+            yield f"{stream}/{tokens}", f"{where}, share {peak.value:.3f}"
+
+
+def cautions(profile: Profile) -> Iterator[str]:
+    """Yield what a reader must know before believing the numbers."""
+    yield from _first_token_note(profile)
+    yield from _final_norm_note(profile)
+    prompts, model = profile.prompts, profile.model
+    if prompts and prompts.tokens <= model.width:
+        yield (
+            f"{prompts.tokens:,} tokens are no more than d = {model.width:,}, so no rank can exceed "
+            f"{prompts.tokens - 1:,} and effective ranks are lower bounds."
+        )
+    if prompts and prompts.duplicates:
+        yield f"{prompts.duplicates:,} of {prompts.documents:,} documents repeat an earlier one, so there is less text than it seems."
+    if prompts and prompts.windows > prompts.documents:
+        yield f"Long documents were split: {prompts.documents:,} documents make {prompts.windows:,} windows."
+    for note in model.notes:
+        yield short(note, 300)
+
+
+def failure(failed: Failure) -> str:
+    """Return one sentence about a plugin's part that failed."""
+    return f"The {failed.kind} {short(failed.name)} of {short(failed.distribution)} failed: {short(failed.reason, 300)}."
+
+
+def outcome(verdict: Verdict) -> str:
+    """Return the outcome with the criterion in front where it is the notebooks' own, and the criterion's label."""
+    said = verdict.outcome.replace("_", " ")
+    label = f" ({short(verdict.label)})" if verdict.label else ""
+    return f"{PAPER}: {said}{label}" if verdict.criterion == "paper" else f"{said}{label}"
+
+
+def error_rate(verdict: Verdict) -> str:
+    """Return how often the criterion is wrong when the claim is false, in words; empty where nothing was claimed."""
+    if verdict.outcome in {"not_testable", "descriptive"}:
+        return ""
+    rate = verdict.false_positive_rate
+    if rate is None:
+        return "How often this criterion supports a false claim is not known."
+    under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
+    return f"Where the claim is false{under}, this criterion says supported {_often(rate)}."
+
+
+def because(verdict: Verdict) -> str:
+    """Return the verdict's reason as a sentence."""
+    said = short(verdict.because, 600).strip()
+    p = f" p = {verdict.p:.3g}." if verdict.p is not None else ""
+    return (said[:1].upper() + said[1:]).rstrip(".") + "." + p if said else p.strip()
+
+
+def _often(rate: float) -> str:
+    if 0 < rate < 0.01:  # noqa: PLR2004 - one in a hundred
+        return f"in {1000 * rate:.1f} of 1,000 cases"
+    return f"in {100 * rate:.0f} of 100 cases"
+
+
+def _first_token_note(profile: Profile) -> Iterator[str]:
+    whole, bulk = (reading.peak(profile, RESIDUAL, tokens) for tokens in ("all", "bulk"))
+    if whole is None or bulk is None:
+        return
+    change = (
+        f"with all tokens the share peaks at layer {whole.layer} ({whole.value:.3f}), "
+        f"without first and massive tokens at layer {bulk.layer} ({bulk.value:.3f})."
+    )
+    if whole.value - bulk.value > NOTABLE:
+        yield f"The peak is held by first or massive tokens: {change}"
+    elif whole.layer != bulk.layer:
+        yield f"L* is held by first or massive tokens: {change}"
+    elif bulk.value - whole.value > NOTABLE:
+        yield f"First or massive tokens lower the peak: {change}"
+
+
+def _final_norm_note(profile: Profile) -> Iterator[str]:
+    after = reading.after_final_norm(profile, SHARE)
+    before = reading.curve(profile, SHARE, RESIDUAL)
+    last = before.at(profile.model.layers) if before else None
+    if after is None:
+        return
+    if last is None:
+        yield f"The last value of the view {PAPER} ({after:.3f}) lies after the final norm and does not continue the curve."
+    elif abs(after - last) > NOTABLE:
+        yield (
+            f"The final norm alone moves the last share of the view {PAPER}: "
+            f"{last:.3f} in the residual stream, {after:.3f} after it."
+        )
