@@ -16,8 +16,8 @@ VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "nump
 
 
 def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how this is called
-    model: Any,  # noqa: ANN401 - a transformers model; naming its type would load torch with `import aniso_core`
-    tokenizer: Any,  # noqa: ANN401 - tokenizers share no useful base class
+    model: Any,
+    tokenizer: Any,
     texts: Sequence[str] | Sequence[Document],
     *,
     streams: Sequence[str] = STREAMS,
@@ -67,7 +67,7 @@ def load(run: Path | str) -> Profile:
     return store.load(run)
 
 
-def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":  # noqa: ANN401 - fields of Plan
+def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
     """Return the plan to measure `metrics` (names or records, None: all that are installed); `choices` as in Plan."""
     from aniso_core.engine import Plan
     from aniso_core.plugins import registry

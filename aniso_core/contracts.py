@@ -34,7 +34,7 @@ class Statistic(Protocol):
     def merge(self, other: Self) -> Self:
         """Return the statistic of both parts together."""
 
-    def result(self) -> Any:  # noqa: ANN401 - each statistic has its own result, which its metrics know
+    def result(self) -> Any:
         """Return what the metrics over this statistic ask about."""
 
 
@@ -168,4 +168,3 @@ class Reporter:
     summary: str
     render: Callable[[Report], Iterable[ReportFile]]
     order: int = 0
-

@@ -112,14 +112,19 @@ def choose_sites(probe: Probe, streams: Sequence[str]) -> tuple[Site, ...]:
             message = f"There is no stream {visible(stream)!r}; the streams are {known}."
             raise AnisoError(message)
         if not any(site.stream == stream for site in probe.sites):
-            message = f"{visible(probe.info.name)} has no stream {stream}: no norm stands before its blocks or at its end."
+            message = (
+                f"{visible(probe.info.name)} has no stream {stream}: no norm stands before its blocks or at its end."
+            )
             raise AnisoError(message)
     final = Site(probe.info.layers, "normed")
     return tuple(site for site in probe.sites if site.stream in streams or site == final)
 
 
 def judge(
-    hypotheses: Iterable[Hypothesis], profiles: Sequence[Profile], seed: int = 0, owners: Mapping[str, str] | None = None
+    hypotheses: Iterable[Hypothesis],
+    profiles: Sequence[Profile],
+    seed: int = 0,
+    owners: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Verdict, ...], tuple[Failure, ...]]:
     """Return the verdicts of each hypothesis over the profiles, and the hypotheses that failed to give one.
 

@@ -53,9 +53,7 @@ class Fold:
         layouts = Layouts(batch)
         return lambda site, states: self._take(site, layouts.on(states.device), states)
 
-    def ask(
-        self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]
-    ) -> Measured:
+    def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
         answers = _Answers(owner)
         by_stream: dict[str, list[int]] = {}
@@ -122,19 +120,11 @@ class Fold:
         for metric in self._metrics:
             key = (metric.name, site, tokens)
             try:
-                if metric.over in self._failed:
-                    raise _StatisticError(self._failed[metric.over])
-                if metric.contrast is not None and metric.contrast not in TOKEN_SETS[tokens]:
-                    message = f"the token set {tokens} has no {metric.contrast} tokens"
-                    raise UndefinedMetricError(message)
-                contrasts = [None] if metric.contrast is None else [None, metric.contrast]
-                given = []
-                for contrast in contrasts:
-                    if (metric.over, contrast) not in results:
-                        classes = TOKEN_SETS[tokens] if contrast is None else (contrast,)
-                        results[metric.over, contrast] = self._result(metric.over, site, classes)
-                    given.append(results[metric.over, contrast])
-                answers.values[key] = evaluate(metric, *given)
+                parts = self._parts(metric, tokens)
+                for part, classes in parts.items():
+                    if (metric.over, part) not in results:
+                        results[metric.over, part] = self._result(metric.over, site, classes)
+                answers.values[key] = evaluate(metric, *(results[metric.over, part] for part in parts))
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
             except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything
@@ -145,8 +135,22 @@ class Fold:
             if contrast is None and isinstance(result, Moments) and "spectrum" in vars(result)
         ]
 
-    def _result(self, maker: Maker, site: Site, classes: Sequence[TokenClass]) -> Any:  # noqa: ANN401 - the statistic's own
-        held = [self._held[maker, site, name] for name in CLASSES if name in classes and (maker, site, name) in self._held]
+    def _parts(self, metric: Metric, tokens: str) -> dict[TokenClass | None, Sequence[TokenClass]]:
+        """Return the classes behind each result that a metric asks for: the token set's (None), its contrast's."""
+        if metric.over in self._failed:
+            raise _StatisticError(self._failed[metric.over])
+        parts: dict[TokenClass | None, Sequence[TokenClass]] = {None: TOKEN_SETS[tokens]}
+        if metric.contrast is not None:
+            if metric.contrast not in TOKEN_SETS[tokens]:
+                message = f"the token set {tokens} has no {metric.contrast} tokens"
+                raise UndefinedMetricError(message)
+            parts[metric.contrast] = (metric.contrast,)
+        return parts
+
+    def _result(self, maker: Maker, site: Site, classes: Sequence[TokenClass]) -> Any:
+        held = [
+            self._held[maker, site, name] for name in CLASSES if name in classes and (maker, site, name) in self._held
+        ]
         if not held:
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
@@ -184,7 +188,7 @@ class _Answers:
         )
 
 
-def evaluate(metric: Metric, *results: Any) -> float:  # noqa: ANN401 - each statistic has its own result
+def evaluate(metric: Metric, *results: Any) -> float:
     """Return the metric's value; raises TypeError or ValueError where it is no finite real number."""
     with quiet_plugin():
         value = metric.of(*results)
@@ -208,4 +212,3 @@ def quiet_plugin() -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     return visible(str(error) if isinstance(error, _StatisticError) else f"{type(error).__name__}: {error}")
-

@@ -1,11 +1,12 @@
 """The hooks: nouns without arguments, each asked once when a command starts."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
 
 PROJECT = "aniso"

@@ -64,6 +64,4 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
 
 
 def _snapshot(hub_id: str, revision: str | None, patterns: list[str], request: ModelRequest) -> str:
-    return str(
-        snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=request.offline)
-    )
+    return str(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=request.offline))

@@ -5,7 +5,7 @@ Formulas: lambda_i are the eigenvalues of the covariance (divisor n - 1), descen
 
 import numpy as np
 
-from aniso_core.contracts import Metric
+from aniso_core.contracts import Invariance, Metric
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.hookspecs import hookimpl
 from aniso_core.moments import Moments
@@ -167,7 +167,7 @@ def massive_ratio(m: Moments) -> float:
     return m.peak_ratio
 
 
-_SPECTRAL = ("rotation", "scale", "shift")
+_SPECTRAL: tuple[Invariance, ...] = ("rotation", "scale", "shift")
 
 
 @hookimpl

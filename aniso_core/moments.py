@@ -125,20 +125,13 @@ class RunningMoments:
         """Take in states float[n, d]."""
         if not len(tokens):
             return
-        self._rows.append(tokens.states)
-        self._held += len(tokens)
-        light = _Light.of(tokens)
-        self._light = light if self._light is None else self._light.merged(light)
-        self._absorb_full_block()
+        self._take_in([tokens.states], len(tokens), None, _Light.of(tokens))
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts; both stay as they were."""
         both = type(self)()
-        both._rows = [*self._rows, *other._rows]
-        both._held = self._held + other._held
-        both._sums = _merged(self._sums, other._sums)
-        both._light = _merged(self._light, other._light)
-        both._absorb_full_block()
+        for part in (self, other):
+            both._take_in(part._rows, part._held, part._sums, part._light)  # noqa: SLF001 - parts of one kind
         return both
 
     def result(self) -> Moments:
@@ -163,7 +156,11 @@ class RunningMoments:
             scatter=_frozen(_numpy(sums.scatter)),
         )
 
-    def _absorb_full_block(self) -> None:
+    def _take_in(self, rows: "list[torch.Tensor]", held: int, sums: "_Sums | None", light: "_Light | None") -> None:
+        self._rows = [*self._rows, *rows]
+        self._held += held
+        self._sums = _merged(self._sums, sums)
+        self._light = _merged(self._light, light)
         # A block of d rows costs one d x d matrix product; smaller ones would cost nearly as much each.
         if self._held and self._held >= self._rows[0].shape[1]:
             block = _Sums.of(_stacked(self._rows))
@@ -191,12 +188,12 @@ class _Sums:
     def merged(self, other: "_Sums") -> "_Sums":
         count = self.count + other.count
         mean = self.mean + (other.mean - self.mean) * (other.count / count)
-        mine, theirs = self._about(mean), other._about(mean)
+        mine, theirs = self.about(mean), other.about(mean)
         return _Sums(
             count, mean, mine.scatter + theirs.scatter, mine.cubic + theirs.cubic, mine.quartic + theirs.quartic
         )
 
-    def _about(self, centre: "torch.Tensor") -> "_Sums":
+    def about(self, centre: "torch.Tensor") -> "_Sums":
         """Return the sums with rows centred on `centre` in place of their own mean."""
         shift = self.mean - centre
         length = float(shift @ shift)
@@ -234,9 +231,7 @@ class _Light:
         massive = int(peaks.argmax())
         peak, middle = float(peaks[massive]), float(np.median(np.abs(_numpy(states[massive]))))
         mean = float(norms.mean())
-        return cls(
-            len(tokens), weight @ states, mean, float((norms - mean).square().sum()), peak, _ratio(peak, middle)
-        )
+        return cls(len(tokens), weight @ states, mean, float((norms - mean).square().sum()), peak, _ratio(peak, middle))
 
     def merged(self, other: "_Light") -> "_Light":
         count = self.count + other.count

@@ -239,7 +239,7 @@ def _items(plugin: Plugin, kind: str, hook: str, wanted: type, values: object) -
         if not isinstance(value, wanted):
             message = f"{hook} returned a {type(value).__name__}, wanted {wanted.__name__}"
             raise TypeError(message)
-        yield Item(kind, value.name, value, plugin)
+        yield Item(kind, str(getattr(value, "name", "")), value, plugin)
     if os.environ.get(TRACE):
         sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {count}\n")
 

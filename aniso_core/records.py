@@ -239,7 +239,9 @@ class Profile:
         """Return one line: model, layers, width, tokens and metrics."""
         tokens = f", {self.prompts.tokens} tokens" if self.prompts else ""
         metrics = len({curve.metric for curve in self.curves})
-        return f"<Profile {self.model.name}: {self.model.layers} layers, d {self.model.width}{tokens}, {metrics} metrics>"
+        return (
+            f"<Profile {self.model.name}: {self.model.layers} layers, d {self.model.width}{tokens}, {metrics} metrics>"
+        )
 
     def _stored(self, metric: str, stream: str, tokens: str) -> Curve | None:
         wanted = (metric, stream, tokens)

@@ -44,7 +44,9 @@ class RunRecord:
     format: int = FORMAT
 
 
-def run_files(profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]) -> list[ReportFile]:
+def run_files(
+    profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
+) -> list[ReportFile]:
     """Return the JSON files of a run, which are its record beside the arrays."""
     bare = replace(profile, spectra=())
     record = RunRecord(
@@ -115,7 +117,7 @@ def decode_profile(data: bytes, path: Path) -> Profile:
     return profile
 
 
-def encode(record: Any) -> bytes:  # noqa: ANN401 - any record of ours
+def encode(record: Any) -> bytes:
     """Return a record as indented JSON, UTF-8, with a last line break."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
@@ -146,7 +148,10 @@ def _read(path: Path, folder: Path) -> bytes:
             raise AnisoError(message)
         return path.read_bytes()
     except OSError as error:
-        message = f"{visible(folder)} is no run directory: cannot read {path.name} ({error.strerror}); give one that `aniso profile` wrote."
+        message = (
+            f"{visible(folder)} is no run directory: cannot read {path.name} ({error.strerror}); give one that "
+            "`aniso profile` wrote."
+        )
         raise AnisoError(message) from error
 
 
@@ -200,7 +205,10 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
-        message = f"Cannot write {visible(path)}: {error.strerror} ({free / 1e6:.0f} MB free there); name another place with --out."
+        message = (
+            f"Cannot write {visible(path)}: {error.strerror} ({free / 1e6:.0f} MB free there); name another place "
+            "with --out."
+        )
         raise AnisoError(message) from error
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+_ESCAPES = ((0x100, ("x", 2)), (0x10000, ("u", 4)))  # how Python writes characters below each limit
 _MAX_SLUG = 80  # room for a time stamp before the 100 characters that every file system takes
 
 
@@ -45,4 +46,5 @@ def _is_unsafe(char: str) -> bool:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    letter, digits = next((form for limit, form in _ESCAPES if code < limit), ("U", 8))
+    return f"\\{letter}{code:0{digits}x}"

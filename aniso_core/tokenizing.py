@@ -15,7 +15,7 @@ class TokenizerRules:
     A tokenizer's attributes may say one thing and its post-processor do another.
     """
 
-    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - tokenizers share no useful base class
+    def __init__(self, tokenizer: Any) -> None:
         """Encode a letter with and without special tokens."""
         self._tokenizer = tokenizer
         bare, dressed = self._encode("a", special=False), self._encode("a", special=True)

@@ -61,7 +61,7 @@ class Anatomy:
 class TransformerProbe:
     """A transformers model opened for reading; the model is left as it was found when a reading ends."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, info: "ModelInfo | Callable[[Anatomy], ModelInfo]") -> None:  # noqa: ANN401 - tokenizers share no useful base class
+    def __init__(self, model: nn.Module, tokenizer: Any, info: "ModelInfo | Callable[[Anatomy], ModelInfo]") -> None:
         """Find the streams, check them against `output_hidden_states`, and measure the tokenizer's habits."""
         self._rules = TokenizerRules(tokenizer)
         self.anatomy = dissect(model)
@@ -113,7 +113,7 @@ class TransformerProbe:
         return block.register_forward_hook(lambda _module, _args, output: sink(site, _state(output)))
 
 
-def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **known: Any) -> ModelInfo:  # noqa: ANN401 - fields of ModelInfo
+def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **known: Any) -> ModelInfo:
     """Return the record of a model in memory; `known` gives what the loader knows beyond it."""
     config: Any = anatomy.trunk.config
     site = next((s for s in anatomy.sites if s.stream == "normed"), None)
@@ -150,7 +150,7 @@ def dissect(model: nn.Module) -> Anatomy:
         stack.enter_context(_evaluating(trunk))
         stack.enter_context(torch.inference_mode())
         seen = _Watch(trunk, blocks, stack)
-        vocabulary = int(trunk.config.get_text_config().vocab_size)
+        vocabulary = int(_text_config(trunk).vocab_size)
         ids = torch.arange(_TRACE_TOKENS)[None] % vocabulary
         output = trunk(input_ids=ids.to(_input_device(trunk)), output_hidden_states=True, **_no_cache(trunk))
     anatomy = seen.anatomy(output.last_hidden_state)
@@ -182,9 +182,7 @@ class _Watch:
 
     def __post_init__(self) -> None:
         for index, block in enumerate(self.blocks):
-            self.stack.callback(
-                block.register_forward_pre_hook(self._enter(index), with_kwargs=True).remove
-            )
+            self.stack.callback(block.register_forward_pre_hook(self._enter(index), with_kwargs=True).remove)
             self.stack.callback(block.register_forward_hook(self._leave(index)).remove)
         for module in self.trunk.modules():
             if "norm" in type(module).__name__.lower():
@@ -217,18 +215,18 @@ class _Watch:
         return hook
 
     def _leave(self, index: int) -> Callable[..., None]:
-        def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401 - tensor or tuple
+        def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
             self.running = None
             self.outputs[index] = _state(output).clone()
 
         return hook
 
-    def _norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401 - tensor or tuple
+    def _norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if args and isinstance(args[0], Tensor):
             self.calls.append(_Call(module, args[0].clone(), _state(output).clone(), self.running))
 
 
-def _check(name: str, anatomy: Anatomy, seen: _Watch, output: Any) -> None:  # noqa: ANN401 - a model output
+def _check(name: str, anatomy: Anatomy, seen: _Watch, output: Any) -> None:
     """Refuse a model whose published states are not what its blocks passed on, at the first site that differs."""
     published = getattr(output, "hidden_states", None)
     last = len(anatomy.blocks)
@@ -266,14 +264,18 @@ def _trunk(model: nn.Module) -> nn.Module:
 
 
 def _blocks(trunk: nn.Module) -> tuple[nn.Module, ...]:
-    config: Any = trunk.config
-    wanted = int(config.get_text_config().num_hidden_layers)
+    wanted = int(_text_config(trunk).num_hidden_layers)
     lists = [m for m in trunk.modules() if isinstance(m, nn.ModuleList) and len(m) == wanted > 0]
     # Breadth decides between a list of blocks and lists inside blocks: modules() yields the outermost first.
     if not lists:
         message = f"{type(trunk).__name__} holds no list of {wanted} blocks, so its layers cannot be told apart."
         raise AnisoError(message)
     return tuple(lists[0])
+
+
+def _text_config(trunk: nn.Module) -> Any:
+    config: Any = trunk.config
+    return config.get_text_config()
 
 
 def _run(trunk: nn.Module, batch: Batch) -> None:
@@ -306,7 +308,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = True
 
 
-def _state(output: Any) -> Tensor:  # noqa: ANN401 - a tensor, or a tuple that starts with one
+def _state(output: Any) -> Tensor:
     state: Tensor = output if isinstance(output, Tensor) else output[0]
     return state
 
@@ -336,9 +338,9 @@ def _recognised(module: nn.Module, anatomy: Anatomy) -> Norm | None:
     return recognise(apply, anatomy.width)
 
 
-def _context(trunk: nn.Module, tokenizer: Any) -> int:  # noqa: ANN401 - tokenizers share no useful base class
+def _context(trunk: nn.Module, tokenizer: Any) -> int:
     """Return the longest window: the smallest of what config, position table and tokenizer allow."""
-    config: Any = trunk.config.get_text_config()
+    config = _text_config(trunk)
     limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
     for name, module in trunk.named_modules():
         # Tables with a padding index number real positions from the entry after it.

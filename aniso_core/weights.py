@@ -119,7 +119,9 @@ def sanitised_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        message = f"{visible(folder)} has no readable config.json ({error.strerror}); give a folder of a transformers model."
+        message = (
+            f"{visible(folder)} has no readable config.json ({error.strerror}); give a folder of a transformers model."
+        )
         raise AnisoError(message) from error
     if len(data) > _CONFIG_LIMIT:
         message = f"{visible(path)} is {len(data)} bytes, which no config needs; wanted at most {_CONFIG_LIMIT}."
@@ -157,10 +159,14 @@ def _load_folder(
     _check_family(source, model_type, model_types, adapter)
     _check_weight_files(source, request)
     if (source.folder / "adapter_config.json").exists():
-        message = f"{visible(source.name)} is a set of adapter weights (adapter_config.json); merge them into their model first."
+        message = f"{visible(source.name)} is a set of adapter weights; merge them into their model first."
         raise AnisoError(message)
     if model_type not in CONFIG_MAPPING and not trusted:
-        remote = " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it." if "auto_map" in raw else ""
+        remote = (
+            " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it."
+            if "auto_map" in raw
+            else ""
+        )
         message = f"transformers knows no architecture {visible(model_type)!r} ({visible(source.name)}).{remote}"
         raise AnisoError(message)
     with _translating(source):
@@ -169,7 +175,7 @@ def _load_folder(
         else:
             config = AutoConfig.from_pretrained(source.folder, trust_remote_code=True, local_files_only=True)
         _check_depth(source, config)
-        config._attn_implementation = _attention(config)
+        config._attn_implementation = _attention(config)  # noqa: SLF001 - the only form a config.json cannot override
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, config=config, trust_remote_code=trusted, local_files_only=True
         )
@@ -202,7 +208,7 @@ def _load_gguf(
         _check_depth(source, config)
     _check_family(source, config.model_type, model_types, adapter)
     with _translating(source):
-        config._attn_implementation = _attention(config)
+        config._attn_implementation = _attention(config)  # noqa: SLF001 - the only form a config.json cannot override
         tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
         model, loaded = AutoModel.from_pretrained(
             source.folder,
@@ -219,11 +225,11 @@ def _load_gguf(
     return model, tokenizer, (f"weights of {visible(source.gguf or '')} were dequantised",)
 
 
-def _attention(config: Any) -> str:  # noqa: ANN401 - a transformers config
+def _attention(config: Any) -> str:
     """Return the attention to name at load: only these two never load code; a few models have no sdpa."""
     from transformers import MODEL_MAPPING
 
-    kind = MODEL_MAPPING[type(config)] if type(config) in MODEL_MAPPING else None
+    kind: Any = MODEL_MAPPING.get(type(config), None)  # type: ignore[no-untyped-call] # a lazy mapping of theirs
     kind = kind[0] if isinstance(kind, tuple) else kind
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
@@ -237,14 +243,15 @@ class _translating:  # noqa: N801 - reads as the context manager that it is
     def __enter__(self) -> None:
         from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None or not isinstance(error, Exception) or isinstance(error, AnisoError):
             return
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-            message = f"There is not enough memory for {visible(self._source.name)}; use a smaller --dtype or --device-map auto."
+            name = visible(self._source.name)
+            message = f"There is not enough memory for {name}; use a smaller --dtype or --device-map auto."
             raise AnisoError(message) from error
         first = visible(next(iter(str(error).strip().splitlines()), ""))[:300]
         where = self._source.gguf or str(self._source.folder)
@@ -264,7 +271,7 @@ def _check_family(source: Source, model_type: str, model_types: tuple[str, ...],
         raise AnisoError(message)
 
 
-def _check_depth(source: Source, config: Any) -> None:  # noqa: ANN401 - a transformers config
+def _check_depth(source: Source, config: Any) -> None:
     depth = getattr(config.get_text_config(), "num_hidden_layers", None)
     if not isinstance(depth, int) or depth < 1:
         message = f"{visible(source.name)} says that it has {visible(depth)} blocks; wanted 1 or more."
@@ -304,7 +311,8 @@ def _check_tensors(source: Source, model: nn.Module, loaded: dict[str, Any]) -> 
     for what, keys in (("lack", missing), ("have no place for", extra), ("have another shape for", shapes)):
         if keys:
             shown = ", ".join(visible(key) for key in sorted(keys)[:3])
-            message = f"The weights of {visible(source.name)} {what} {len(keys)} tensor(s): {shown}; wanted those of {type(model).__name__}."
+            wanted = type(model).__name__
+            message = f"The weights of {visible(source.name)} {what} {len(keys)} tensor(s) of {wanted}: {shown}."
             raise AnisoError(message)
 
 
@@ -315,7 +323,9 @@ def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
         message = f"There is no device {visible(request.device)!r}; use cpu, cuda or cuda:N."
         raise AnisoError(message) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        message = f"There is no device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
+        message = (
+            f"There is no device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
+        )
         raise AnisoError(message)
     if request.dtype is not None and request.dtype not in _DTYPES:
         message = f"There is no dtype {visible(request.dtype)!r}; use {', '.join(_DTYPES)}."
@@ -339,7 +349,6 @@ def _weight_files(source: Source) -> list[Path]:
 
 def _pickled(source: Source) -> bool:
     return not any(path.suffix != ".bin" for path in _weight_files(source))
-
 
 
 def _local(request: ModelRequest, source: Source) -> Source:

@@ -21,7 +21,6 @@ REUSE_PENALTY = 12
 UNFIT = re.compile(r"(?i)nigger")
 
 
-
 @dataclass(frozen=True)
 class Source:
     """Chapters of one author, with the number of passages to take from them."""

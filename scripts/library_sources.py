@@ -31,6 +31,9 @@ PRESIDENTS = (
     "Franklin D. Roosevelt",
 )
 
+# What is shorter is a heading, a headword without its definition, or a scrap of a list.
+HEADING_WORDS, ENTRY_WORDS, SENTENCE_WORDS = 20, 8, 3
+
 # A full stop after one of these, or after an initial, does not end a sentence.
 SENTENCE_END = re.compile(
     r"(?<![ .][A-Z][.])(?<!Mr[.])(?<!Dr[.])(?<!No[.])(?<!St[.])(?<!Mrs[.])(?<!Gen[.])(?<!viz[.])(?<=[.?!]) +(?=[A-Z])"
@@ -110,15 +113,16 @@ def _is_melville_prose(paragraph: str) -> bool:
 
 def _is_newton_prose(paragraph: str) -> bool:
     # Brackets hold figures and footnotes; lone capitals and slanted letters are points of a figure.
-    figure = r"[\[\]=+*]|_[A-Za-z]{1,3}_|\b(?![AIO]\b)[A-Z]+\b|\d\D+\d"
-    return not re.search(figure, paragraph)
+    figure = re.search(r"[\[\]=+*]|_[A-Za-z]{1,3}_|\d\D+\d", paragraph)
+    capitals = re.search(r"\b(?![AIO]\b)[A-Z]+\b", paragraph.replace("_", ""))
+    return not figure and not capitals and len(paragraph.split()) >= HEADING_WORDS
 
 
 def _is_bierce_prose(entry: str) -> bool:
     # Verses and their signatures are indented; an entry that ends in a colon announces one.
-    # A headword that all its definition was cut from is no prose either.
-    return not re.search(r"(?m)^\s|:$", entry) and len(entry.split()) >= 8  # noqa: PLR2004
+    return not re.search(r"(?m)^\s|:$", entry) and len(entry.split()) >= ENTRY_WORDS
 
 
 def _is_speech(sentence: str) -> bool:
-    return not re.search(r"\$|\d\D+\d\D+\d|[°•]", sentence) and len(sentence.split()) > 2
+    # Sums of money and runs of figures are accounts rather than prose.
+    return not re.search(r"\$|\d\D+\d\D+\d|[°•]", sentence) and len(sentence.split()) >= SENTENCE_WORDS

@@ -10,9 +10,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 import library_sources
+import numpy as np
 import texts
 from library_licence import DEBIAN, NPM, write_licence
 from library_passages import LONGEST, SHORTEST, Passage, Source, choose, is_fit

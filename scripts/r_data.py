@@ -7,10 +7,9 @@ lengths beside a file (.rdb) of zlib streams, both in XDR serialisation.
 from __future__ import annotations
 
 import gzip
-import struct
 import zlib
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,23 +34,23 @@ class Kind(IntEnum):
     SYMBOL_AGAIN = 255
 
 
-class Vector(list):
-    """An R vector with its attributes."""
+class Vector(list[object]):
+    """An R vector; `attributes` holds its names."""
 
-    def __init__(self, values: list, attributes: dict[str, list]) -> None:
-        super().__init__(values)
-        self.attributes = attributes
+    attributes: dict[str, list[str]]
 
 
 def read_database(index: Path, data: Path) -> dict[str, list[str]]:
     """Read every character vector of the database, by name."""
-    places = _Reader(gzip.decompress(index.read_bytes())).read()[0]
+    table = cast("list[Vector]", _Reader(gzip.decompress(index.read_bytes())).read())
+    # The first part of the index says where each variable lies.
+    places = cast("list[tuple[int, int]]", table[0])
     blob = data.read_bytes()
     vectors = {}
-    for name, (offset, length) in zip(places.attributes["names"], places, strict=True):
+    for name, (offset, length) in zip(table[0].attributes["names"], places, strict=True):
         # Four bytes of uncompressed length stand before each stream.
         stream = blob[offset + 4 : offset + length]
-        vectors[name] = _Reader(zlib.decompress(stream)).read()
+        vectors[name] = cast("list[str]", _Reader(zlib.decompress(stream)).read())
     return vectors
 
 
@@ -68,13 +67,13 @@ class _Reader:
     def read(self) -> object:
         """Return the next object."""
         flags = self._int()
-        value = self._value(flags & 0xFF, flags)
+        value = self._value(flags)
         if isinstance(value, Vector) and flags & HAS_ATTRIBUTES:
-            value.attributes = dict(self.read())
+            value.attributes = dict(cast("list[tuple[str, list[str]]]", self.read()))
         return value
 
-    def _value(self, kind: int, flags: int) -> object:
-        match kind:
+    def _value(self, flags: int) -> object:
+        match flags & 0xFF:
             case Kind.EMPTY:
                 return []
             case Kind.SYMBOL_AGAIN:
@@ -84,18 +83,18 @@ class _Reader:
                 return self._symbols[-1]
             case Kind.PAIR_LIST:
                 tag, head = self.read(), self.read()
-                return [(tag, head), *self.read()]
+                return [(tag, head), *cast("list[object]", self.read())]
             case Kind.STRING:
                 return self._bytes(self._int()).decode("utf-8")
-            case Kind.LOGICALS | Kind.INTEGERS:
-                return Vector([self._int() for _ in range(self._int())], {})
-            case Kind.STRINGS | Kind.LIST:
-                return Vector([self.read() for _ in range(self._int())], {})
-        message = f"wanted an R object made of text, got type {kind}; teach the reader this type"
-        raise ValueError(message)
+            case Kind.LOGICALS | Kind.INTEGERS | Kind.STRINGS | Kind.LIST as kind:
+                item = self._int if kind in {Kind.LOGICALS, Kind.INTEGERS} else self.read
+                return Vector(item() for _ in range(self._int()))
+            case kind:
+                message = f"wanted an R object made of text, got type {kind}; teach the reader this type"
+                raise ValueError(message)
 
     def _int(self) -> int:
-        return struct.unpack(">i", self._bytes(4))[0]
+        return int.from_bytes(self._bytes(4), signed=True)
 
     def _bytes(self, size: int) -> bytes:
         self._at += size

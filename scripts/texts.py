@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import r_data
@@ -115,7 +116,7 @@ def _decompress_windows(raw: bytes) -> str:
     count = struct.unpack_from(">I", raw, 0x58)[0]
     starts = struct.unpack_from(f">{count + 1}I", raw, 0x5C)
     windows = []
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in pairwise(starts):
         # The standard library has no LZW; gzip reads .Z streams.
         command = ["gzip", "-dc"]
         done = subprocess.run(command, input=magic + raw[start:stop], capture_output=True, check=True)

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
 import texts
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
     from pathlib import Path
 
 SEED = 0
 VOCABULARY = 4096
 CONTEXT = 256
-END = "<|endoftext|>"
+END, END_ID = "<|endoftext|>", 0
 HELD_OUT = 0.05
 DOCUMENT_CHARACTERS = 1000
 
@@ -99,9 +97,8 @@ def _documents(chapters: list[texts.Chapter]) -> Iterator[str]:
 
 
 def _encode(tokenizer: Tokenizer, documents: list[str]) -> list[int]:
-    end = tokenizer.token_to_id(END)
     encodings = tokenizer.encode_batch(documents, add_special_tokens=False)
-    return [token for encoding in encodings for token in (end, *encoding.ids)]
+    return [token for encoding in encodings for token in (END_ID, *encoding.ids)]
 
 
 def _pack(tokens: list[int]) -> np.ndarray:

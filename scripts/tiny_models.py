@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from tiny_data import CONTEXT, VOCABULARY
 from transformers import (
     GemmaConfig,
     GemmaForCausalLM,
@@ -16,8 +17,6 @@ from transformers import (
     GPTNeoXForCausalLM,
     PreTrainedModel,
 )
-
-from tiny_data import CONTEXT, VOCABULARY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +82,9 @@ def gemma() -> GemmaForCausalLM:
 ARCHITECTURES = {"neox": neox, "gemma": gemma}
 
 
-def train(name: str, train_set: np.ndarray, held_out: np.ndarray, passes: float, seed: int) -> tuple[PreTrainedModel, list[Point]]:
+def train(
+    name: str, train_set: np.ndarray, held_out: np.ndarray, passes: float, seed: int
+) -> tuple[PreTrainedModel, list[Point]]:
     """Train one model; the order of the sequences depends on `seed` alone."""
     torch.manual_seed(seed)
     model = ARCHITECTURES[name]()
@@ -93,7 +94,7 @@ def train(name: str, train_set: np.ndarray, held_out: np.ndarray, passes: float,
     curve, recent, started = [], [], time.monotonic()
     for step, batch in enumerate(batches, start=1):
         loss = _loss(model, batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimiser.step()
         optimiser.zero_grad()
@@ -109,26 +110,28 @@ def train(name: str, train_set: np.ndarray, held_out: np.ndarray, passes: float,
 
 def held_out_loss(model: PreTrainedModel, sequences: np.ndarray) -> float:
     """Return the mean loss in nats per predicted token over `sequences`: int64[m, 256]."""
-    model.eval()
+    model.train(mode=False)
     with torch.no_grad():
         # Each sequence predicts equally many tokens, so the weights are the batch sizes.
-        total = sum(_loss(model, batch).item() * len(batch) for batch in torch.from_numpy(sequences).split(BATCH))
+        batches = torch.split(torch.from_numpy(sequences), BATCH)
+        total = math.fsum(_loss(model, batch).item() * len(batch) for batch in batches)
     model.train()
     return total / len(sequences)
 
 
 def _loss(model: PreTrainedModel, batch: torch.Tensor) -> torch.Tensor:
-    return model(batch, labels=batch, use_cache=False).loss
+    loss: torch.Tensor = model(batch, labels=batch, use_cache=False).loss
+    return loss
 
 
 def _batches(sequences: torch.Tensor, passes: float, seed: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     order = torch.cat([torch.randperm(len(sequences), generator=generator) for _ in range(math.ceil(passes))])
     steps = int(passes * len(sequences)) // BATCH
-    return [sequences[part] for part in order[: steps * BATCH].split(BATCH)]
+    return [sequences[part] for part in torch.split(order[: steps * BATCH], BATCH)]
 
 
-def _decay_groups(model: PreTrainedModel) -> list[dict]:
+def _decay_groups(model: PreTrainedModel) -> list[dict[str, object]]:
     # Gains and biases are not decayed.
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-
 import texts
+import torch
 from tiny_card import Record, write_card
 from tiny_data import CONTEXT, END, SEED, VOCABULARY, Corpus, build_corpus, read_books
 from tiny_models import ARCHITECTURES, held_out_loss, train
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
 
 FOLDERS = {
     "neox": Path("aniso-pythia/aniso_pythia/tiny"),
@@ -39,7 +40,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     texts.fetch(arguments.texts, texts.TRAINING_PACKAGES)
     corpus = build_corpus(read_books(arguments.texts), arguments.seed)
-    logging.info("%d training and %d held-out sequences", len(corpus.train), len(corpus.held_out))
+    logger.info("%d training and %d held-out sequences", len(corpus.train), len(corpus.held_out))
     names = [arguments.only] if arguments.only else list(ARCHITECTURES)
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_make, args=(name, corpus, arguments)) for name in names]
@@ -65,7 +66,7 @@ def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     started = time.monotonic()
-    model, curve = train(name, corpus.train, corpus.held_out, arguments.passes, arguments.seed)
+    model, curve = train(name, corpus.train, corpus.held_out, passes=arguments.passes, seed=arguments.seed)
     seconds = time.monotonic() - started
     folder = arguments.out / FOLDERS[name]
     save(model, corpus, folder)
@@ -91,15 +92,18 @@ def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
 def save(model: PreTrainedModel, corpus: Corpus, folder: Path) -> None:
     """Write the weights, rounded once to bfloat16, the configuration and the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     # The generation settings only repeat the configuration.
     (folder / "generation_config.json").unlink(missing_ok=True)
+    # The weights come readable by their owner alone, which a wheel would keep.
+    (folder / "model.safetensors").chmod(0o644)
     save_tokenizer(corpus, folder)
 
 
 def save_tokenizer(corpus: Corpus, folder: Path) -> None:
     """Write the tokenizer so that `AutoTokenizer` reads it from the folder."""
-    tokenizer = PreTrainedTokenizerFast(
+    # transformers leaves this call untyped.
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=corpus.tokenizer,
         bos_token=END,
         eos_token=END,

@@ -25,7 +25,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("gpt-neox", "gpt_neox", "layernorm", fields={**_SIZES, "intermediate_size": 64, "max_position_embeddings": 64}),
+    Kind(
+        "gpt-neox", "gpt_neox", "layernorm", fields={**_SIZES, "intermediate_size": 64, "max_position_embeddings": 64}
+    ),
     Kind(
         "gpt-neox-serial",
         "gpt_neox",
@@ -47,7 +49,12 @@ KINDS = (
         "layernorm",
         fields={**_SIZES, "ffn_dim": 64, "max_position_embeddings": 64, "word_embed_proj_dim": WIDTH},
     ),
-    Kind("bloom", "bloom", "layernorm", fields={"vocab_size": VOCABULARY, "hidden_size": WIDTH, "n_layer": 3, "n_head": 4}),
+    Kind(
+        "bloom",
+        "bloom",
+        "layernorm",
+        fields={"vocab_size": VOCABULARY, "hidden_size": WIDTH, "n_layer": 3, "n_head": 4},
+    ),
     Kind("falcon", "falcon", "layernorm", fields={**_SIZES, "new_decoder_architecture": False, "multi_query": True}),
     Kind(
         "falcon-new",

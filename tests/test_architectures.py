@@ -112,7 +112,9 @@ def test_norm_explains_the_normed_stream(kind):
     read = states_of(probe, plan_batches(windows(), 64))
     for layer in kind.normed:
         norm = probe.norm_at(Site(layer, "normed"))
-        pairs = [(read[Site(layer, "residual"), d, p], s) for (site, d, p), s in read.items() if site == (layer, "normed")]
+        pairs = [
+            (read[Site(layer, "residual"), d, p], s) for (site, d, p), s in read.items() if site == (layer, "normed")
+        ]
         for residual, normed in pairs:
             made = apply_norm(norm, residual.double().numpy())
             assert np.allclose(made, normed.double().numpy(), rtol=1e-3, atol=1e-4)
@@ -120,7 +122,11 @@ def test_norm_explains_the_normed_stream(kind):
 
 @pytest.mark.parametrize(
     ("name", "gain", "bias"),
-    [("gemma", lambda m: 1 + m.weight, None), ("llama", lambda m: m.weight, None), ("gpt-neox", lambda m: m.weight, "bias")],
+    [
+        ("gemma", lambda m: 1 + m.weight, None),
+        ("llama", lambda m: m.weight, None),
+        ("gpt-neox", lambda m: m.weight, "bias"),
+    ],
 )
 def test_effective_gain_is_the_factor_that_is_applied(name, gain, bias):
     """Gemma's effective gain is 1 + w, Llama's is w; LayerNorm has a bias as well; eps is the module's own."""

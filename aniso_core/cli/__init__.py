@@ -47,7 +47,7 @@ class App(click.Group):
         command: click.Command = getattr(importlib.import_module(f"aniso_core.cli.{module}"), name)
         return command
 
-    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command and exit: 0 done, 1 error, 2 usage, 3 parts failed, 130 or 143 interrupted."""
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show a character gets its escape rather than a traceback.

@@ -34,7 +34,8 @@ def doctor(*, as_json: bool, offline: bool) -> None:
         + [f"{b.name} ({b.distribution} {b.version}): left out: {b.error}" for b in known.broken],
     }
     if as_json:
-        out_json(facts | {"plugins": [asdict(p) for p in (*known.plugins, *known.broken)]})
+        ready = [asdict(plugin) for plugin in known.plugins]
+        out_json(facts | {"plugins": ready + [asdict(broken) for broken in known.broken]})
         return
     for key, value in facts.items():
         if isinstance(value, list):
@@ -56,7 +57,7 @@ def _old(versions: dict[str, str]) -> list[str]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split("+")[0].split(".")[:2]
+    parts = version.split("+", 1)[0].split(".")[:2]
     return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
 
 
@@ -77,14 +78,18 @@ def _memory() -> float | None:
 
 
 def _hub() -> str:
-    import httpx
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
         return "offline by HF_HUB_OFFLINE"
     try:
-        httpx.head(constants.ENDPOINT, timeout=_WAIT)
-    except httpx.HTTPError as error:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_WAIT).close()  # noqa: S310 - the hub's own address
+    except HTTPError:
+        return "reached"
+    except OSError as error:
         return f"not reached ({type(error).__name__})"
     return "reached"
 

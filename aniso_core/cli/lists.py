@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from aniso_core.cli.completion import completing
-from aniso_core.cli.say import out, out_json, plugins as loaded, table
+from aniso_core.cli.say import out, out_json, table
+from aniso_core.cli.say import plugins as loaded
 from aniso_core.plugins import Item
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -67,7 +68,7 @@ def _describe(facts: dict[str, Any]) -> None:
         out(f"{key}: {shown}")
 
 
-def _one(entry: Any) -> str:  # noqa: ANN401 - a preset's fields or a plain value
+def _one(entry: Any) -> str:
     if not isinstance(entry, dict):
         return str(entry)
     return f"{entry['name']}{' (bundled)' if entry['bundled'] else ' (gated)' if entry['gated'] else ''}"

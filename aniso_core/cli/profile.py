@@ -27,31 +27,95 @@ PARTLY_FAILED = 3
 
 
 @click.command()
-@click.option("--adapter", default="auto", show_default=True, shell_complete=completing("adapter"), help="Family of models.")
+@click.option(
+    "--adapter", default="auto", show_default=True, shell_complete=completing("adapter"), help="Family of models."
+)
 @click.option("--model", help="Preset name, folder, .gguf file or hub id; default: the adapter's first preset.")
 @click.option("--revision", help="Branch, tag or commit of a hub model, as step143000.")
-@click.option("--prompts", default="paper3", show_default=True, shell_complete=completing("prompts"), help="Prompt set, or a file of documents (a line, a paragraph or a JSON line each).")
+@click.option(
+    "--prompts",
+    default="paper3",
+    show_default=True,
+    shell_complete=completing("prompts"),
+    help="Prompt set, or a file of documents (a line, a paragraph or a JSON line each).",
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of a prompts file.")
-@click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), help="Stream to measure; may be repeated. [default: both]")
-@click.option("--tokens", "token_sets", multiple=True, type=click.Choice(list(TOKEN_SETS)), help="Token set; may be repeated. [default: all of them]")
-@click.option("--metric", "metrics", multiple=True, shell_complete=completing("metric"), help="Metric to measure; may be repeated. [default: all installed]")
-@click.option("--hypothesis", "hypotheses", multiple=True, shell_complete=completing("hypothesis"), help="Hypothesis to test; may be repeated. [default: all installed]")
-@click.option("--reporter", "reporters", multiple=True, shell_complete=completing("reporter"), help="Reporter to ask; may be repeated. [default: all installed]")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16", "float64"]), help="Precision of the model. [default: float32 on a CPU, bfloat16 on a GPU]")
+@click.option(
+    "--stream",
+    "streams",
+    multiple=True,
+    type=click.Choice(STREAMS),
+    help="Stream to measure; may be repeated. [default: both]",
+)
+@click.option(
+    "--tokens",
+    "token_sets",
+    multiple=True,
+    type=click.Choice(list(TOKEN_SETS)),
+    help="Token set; may be repeated. [default: all of them]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    shell_complete=completing("metric"),
+    help="Metric to measure; may be repeated. [default: all installed]",
+)
+@click.option(
+    "--hypothesis",
+    "hypotheses",
+    multiple=True,
+    shell_complete=completing("hypothesis"),
+    help="Hypothesis to test; may be repeated. [default: all installed]",
+)
+@click.option(
+    "--reporter",
+    "reporters",
+    multiple=True,
+    shell_complete=completing("reporter"),
+    help="Reporter to ask; may be repeated. [default: all installed]",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+    help="Precision of the model. [default: float32 on a CPU, bfloat16 on a GPU]",
+)
 @click.option("--device", help="Device, as cpu or cuda:0. [default: a GPU if there is one]")
 @click.option("--device-map", help="Let accelerate place a large model: auto, or a JSON object of modules and devices.")
-@click.option("--offload-folder", type=click.Path(path_type=Path), help="Folder for weights that a device map puts on disk.")
-@click.option("--bos", type=click.Choice(["auto", "add", "omit"]), default="auto", show_default=True, help="BOS token before each window: as the tokenizer does, always, or no special tokens.")
-@click.option("--batch-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Padded tokens in a batch; changes speed and memory, no value.")
-@click.option("--max-length", type=click.IntRange(min=1), help="Longest window in tokens; longer documents are split. [default: the model's context]")
+@click.option(
+    "--offload-folder", type=click.Path(path_type=Path), help="Folder for weights that a device map puts on disk."
+)
+@click.option(
+    "--bos",
+    type=click.Choice(["auto", "add", "omit"]),
+    default="auto",
+    show_default=True,
+    help="BOS token before each window: as the tokenizer does, always, or no special tokens.",
+)
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    help="Padded tokens in a batch; changes speed and memory, no value.",
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=1),
+    help="Longest window in tokens; longer documents are split. [default: the model's context]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]")
+@click.option(
+    "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
+)
 @click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
-@click.option("--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints).")
+@click.option(
+    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
+)
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
-def profile(**chosen: Any) -> None:  # noqa: ANN401 - the options above, by name
+def profile(**chosen: Any) -> None:
     """Measure a model's anisotropy profile on a text, test the hypotheses, and write a run directory.
 
     The path of the run directory goes to stdout, all else that is said to stderr.
@@ -100,7 +164,9 @@ def profile(**chosen: Any) -> None:  # noqa: ANN401 - the options above, by name
         say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
     if chosen["as_json"]:
         told = store.to_plain(verdicts)
-        out_json({"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": store.to_plain(troubles)})
+        out_json(
+            {"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": store.to_plain(troubles)}
+        )
     else:
         out(str(folder))
     if troubles:
@@ -135,7 +201,9 @@ def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequ
     raise AssertionError
 
 
-def render(known: Registry, reporters: Sequence[str], report: Report) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
+def render(
+    known: Registry, reporters: Sequence[str], report: Report
+) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
     """Return what the named reporters make of a report, and which of them failed."""
     return engine.render([known.reporter(name) for name in reporters], report, _owners(known, "reporter"))
 
@@ -160,7 +228,7 @@ def _owners(known: Registry, kind: str) -> dict[str, str]:
     return {name: known.distribution(kind, name) for name in known.names(kind)}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - an option's value
+def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
@@ -169,9 +237,10 @@ def _warn(measured: Profile, *, loud: bool) -> None:
     if not loud or prompts is None:
         return
     if prompts.duplicates:
-        say(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another; they count, but add nothing new.")
+        say(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another and add nothing new.")
     if prompts.windows > prompts.documents:
-        say(f"Note: {prompts.documents} documents were split into {prompts.windows} windows of at most {prompts.max_length} tokens.")
+        split = f"split into {prompts.windows} windows of at most {prompts.max_length} tokens"
+        say(f"Note: {prompts.documents} documents were {split}.")
 
 
 @contextmanager
@@ -181,7 +250,8 @@ def _progress(*, shown: bool) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tokens"))
     with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:

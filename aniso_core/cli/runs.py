@@ -24,7 +24,13 @@ _runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 
 @click.command()
 @_runs
-@click.option("--hypothesis", "hypotheses", multiple=True, shell_complete=completing("hypothesis"), help="Hypothesis to test; may be repeated. [default: all installed]")
+@click.option(
+    "--hypothesis",
+    "hypotheses",
+    multiple=True,
+    shell_complete=completing("hypothesis"),
+    help="Hypothesis to test; may be repeated. [default: all installed]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
@@ -36,7 +42,11 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_js
     if as_json:
         out_json(store.to_plain(verdicts))
     else:
-        table(["hypothesis", "model", "verdict", "because"], [_row(v) for v in verdicts], wrap=["hypothesis", "model", "verdict", "because"])
+        table(
+            ["hypothesis", "model", "verdict", "because"],
+            [_row(v) for v in verdicts],
+            wrap=["hypothesis", "model", "verdict", "because"],
+        )
     for failure in failures:
         say(f"The hypothesis {failure.name} ({failure.distribution}) failed: {failure.reason}.")
     if failures:
@@ -45,8 +55,19 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_js
 
 @click.command()
 @_runs
-@click.option("--reporter", "reporters", multiple=True, shell_complete=completing("reporter"), help="Reporter to ask; may be repeated. [default: all installed]")
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Folder to write. [default: the run's own report/; several runs need it]")
+@click.option(
+    "--reporter",
+    "reporters",
+    multiple=True,
+    shell_complete=completing("reporter"),
+    help="Reporter to ask; may be repeated. [default: all installed]",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder to write. [default: the run's own report/; several runs need it]",
+)
 def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | None) -> None:
     """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
     known = plugins()
@@ -90,7 +111,9 @@ def export(runs: tuple[str, ...], format_: str, path: Path | None) -> None:
 
 def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
     """Return the profiles of run directories and of published:NAME; raises AnisoError on what is neither."""
-    return [_published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs]
+    return [
+        _published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs
+    ]
 
 
 def _published(known: Registry, name: str) -> Profile:

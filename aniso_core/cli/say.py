@@ -21,7 +21,7 @@ def out(text: str) -> None:
     click.echo(visible_lines(text))
 
 
-def out_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+def out_json(value: Any) -> None:
     """Write a value to stdout as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 

@@ -60,7 +60,10 @@ def peak_agreement(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     for profile in profiles:
         share = paper_shares(profile)
         if share is None or profile.model.layers != REFERENCE_LAYERS:
-            reason = f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks and this one has {profile.model.layers}"
+            reason = (
+                f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks and this one has "
+                f"{profile.model.layers}"
+            )
             yield unmeasurable("peak-agreement", profile, 1, reason if share is not None else "")
             continue
         peak = int(share.argmax())
@@ -78,7 +81,11 @@ def peak_agreement(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
             false_positive_rate=float((places <= GOOD).mean()),
             false_positive_null="a peak at a layer drawn at random",
             reference=f"external constant {REFERENCE_PEAK}, given without uncertainty",
-            details={"L_star": peak, "expected": REFERENCE_PEAK, "chance_excellent": float((places <= EXCELLENT).mean())},
+            details={
+                "L_star": peak,
+                "expected": REFERENCE_PEAK,
+                "chance_excellent": float((places <= EXCELLENT).mean()),
+            },
         )
 
 
@@ -110,7 +117,8 @@ def is_bell(profiles: Array) -> Flags:
     # The sign of a least-squares slope is that of the covariance with the layer.
     rise = _covariance_sign(profiles, before, (peak - 1) / 2)
     fall = _covariance_sign(profiles, ~before, (peak + states - 1) / 2)
-    return (rise > 0) & (fall < 0) & (peak > 1) & (peak < states - 1)
+    passed: Flags = (rise > 0) & (fall < 0) & (peak > 1) & (peak < states - 1)
+    return passed
 
 
 @cache

@@ -40,7 +40,9 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
             yield unmeasurable("gauge-flatness", profile, 1)
         elif profile.model.norm != "rmsnorm":
             norm = profile.model.norm or "no recognised norm"
-            yield unmeasurable("gauge-flatness", profile, 1, f"the claim is about RMSNorm models and this one has {norm}")
+            yield unmeasurable(
+                "gauge-flatness", profile, 1, f"the claim is about RMSNorm models and this one has {norm}"
+            )
         else:
             for reference in references or [PUBLISHED]:
                 yield _flatter(profile, share, reference)

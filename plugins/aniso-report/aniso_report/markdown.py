@@ -18,7 +18,16 @@ _HOW_TO_READ = (
     "has said nothing."
 )
 _ESCAPED = re.compile(r"[\\`*_{}\[\]()#+!|~^=-]")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "@": "&#64;", ":": "&#58;", '"': "&quot;", "'": "&#39;"}
+_ENTITIES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "$": "&#36;",
+    "@": "&#64;",
+    ":": "&#58;",
+    '"': "&quot;",
+    "'": "&#39;",
+}
 """Characters that begin HTML, formulas, mentions and links; a backslash does not hold them everywhere."""
 
 

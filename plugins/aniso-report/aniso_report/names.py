@@ -18,7 +18,9 @@ def short(text: object, width: int = 60) -> str:
 
 def labels(profiles: Sequence[Profile], width: int = 60) -> list[str]:
     """Return a short name for each profile; profiles of one model are numbered from the second on."""
-    return [f"{short(p.model.name, width)} ({k})" if k > 1 else short(p.model.name, width) for p, k in _counted(profiles)]
+    return [
+        f"{short(p.model.name, width)} ({k})" if k > 1 else short(p.model.name, width) for p, k in _counted(profiles)
+    ]
 
 
 def stems(profiles: Sequence[Profile]) -> list[str]:

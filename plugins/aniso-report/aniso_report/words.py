@@ -27,7 +27,11 @@ def facts(profile: Profile) -> list[tuple[str, str]]:
     where = f"{model.dtype} on {model.device}, attention {model.attention}" if model.device else model.dtype
     pairs = [
         ("norm", f"{norm(profile)}, {_PLACES[model.placement]}" if model.norm else norm(profile)),
-        ("size", f"{model.layers} layers, d = {model.width:,}" + (f", {model.parameters:,} parameters" * bool(model.parameters))),
+        (
+            "size",
+            f"{model.layers} layers, d = {model.width:,}"
+            + (f", {model.parameters:,} parameters" * bool(model.parameters)),
+        ),
         ("text", text),
         ("BOS", f"{prompts.bos_done} (rule: {prompts.bos_rule})" if prompts else ""),
         ("dtype", where),
@@ -84,7 +88,9 @@ def cautions(profile: Profile) -> Iterator[str]:
 
 def failure(failed: Failure) -> str:
     """Return one sentence about a plugin's part that failed."""
-    return f"The {failed.kind} {short(failed.name)} of {short(failed.distribution)} failed: {short(failed.reason, 300)}."
+    return (
+        f"The {failed.kind} {short(failed.name)} of {short(failed.distribution)} failed: {short(failed.reason, 300)}."
+    )
 
 
 def outcome(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
+import numpy as np
 from aniso_core.records import PAPER, Profile, ReportFile
 
 from aniso_report import reading
@@ -21,7 +22,7 @@ def draw(profiles: Sequence[Profile], name: str) -> Iterator[ReportFile]:
         return
     with sheet.style():
         caption = "Open diamonds lie after the final norm. Published profiles are those that others measured."
-        figure = sheet.new("Share of the first direction over depth", caption, (4.4 * len(there) + 0.6, 4.2))
+        figure = sheet.new(caption, (4.4 * len(there) + 0.6, 4.2))
         axes = figure.subplots(1, len(there), sharey=True, squeeze=False).ravel()
         for place, tokens in zip(axes, there, strict=True):
             for profile, label, look in zip(profiles, labels(profiles, 40), cycle(sheet.SERIES), strict=False):
@@ -34,8 +35,10 @@ def draw(profiles: Sequence[Profile], name: str) -> Iterator[ReportFile]:
                 place.plot(layers / profile.model.layers, values, label=shown, **look.of(len(layers)))
                 after = reading.after_final_norm(profile, reading.SHARE, tokens)
                 if after is not None:
-                    place.plot([1], [after], color=look.colour, marker="D", markersize=6, mfc="white", clip_on=False)
+                    depth = profile.depth(profile.model.layers - 1)
+                    before = np.append(values[layers == profile.model.layers - 1], np.nan)[0]
+                    curve.diamond(place, (depth, 1.0), (before, after), look)
             place.set(title=f"{tokens} tokens", xlabel="relative depth (0: input, 1: last block)", ylim=(0, 1.03))
         axes[0].set_ylabel("share of variance")
-        sheet.key(figure, axes[0])
+        sheet.head(figure, "Share of the first direction over depth", axes[0])
         yield from sheet.files(figure, name)

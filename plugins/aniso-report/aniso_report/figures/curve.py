@@ -16,6 +16,8 @@ AFTER_NORM = "after final norm"
 
 def draw(axes: "Axes", profile: Profile, metric: str) -> None:
     """Draw the metric for each token set that has it; the last state of the view `paper` is an open diamond."""
+    from matplotlib.ticker import MaxNLocator
+
     stream = reading.main_stream(profile)
     for tokens, look in TOKEN_SETS.items():
         curve = reading.curve(profile, metric, stream, tokens)
@@ -29,10 +31,12 @@ def draw(axes: "Axes", profile: Profile, metric: str) -> None:
             axes.fill_between(layers, low[: len(layers)], high[: len(layers)], color=look.colour, alpha=0.15, lw=0)
         after = reading.after_final_norm(profile, metric, tokens)
         if after is not None:
-            _diamond(axes, profile, (layers, values), after, (tokens, look))
+            last = profile.model.layers
+            before = np.append(values[layers == last - 1], np.nan)[0]
+            diamond(axes, (last - 1, last), (before, after), look, f"{tokens}, {AFTER_NORM}")
     axes.set_xlabel("layer (0: input of the first block)")
     axes.set_xlim(-0.02 * profile.model.layers, 1.03 * profile.model.layers)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
@@ -42,15 +46,10 @@ def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
     return layers[before], values[before]
 
 
-def _diamond(
-    axes: "Axes", profile: Profile, drawn: tuple[Array, Array], after: float, kind: tuple[str, Look]
-) -> None:
-    tokens, look = kind
-    last = profile.model.layers
-    before = drawn[1][drawn[0] == last - 1]
-    if before.size:
-        axes.plot([last - 1, last], [before[0], after], color=look.colour, linestyle=":", linewidth=0.9)
+def diamond(axes: "Axes", x: tuple[float, float], y: tuple[float, float], look: Look, label: str = "") -> None:
+    """Draw the state after the final norm as an open diamond, joined by dots to the state before the last block."""
+    axes.plot(x, y, color=look.colour, linestyle=":", linewidth=0.9)
     axes.plot(
-        [last], [after], color=look.colour, linestyle="none", marker="D", markersize=6, markerfacecolor="white",
-        markeredgewidth=1.2 if tokens == "all" else 0.8, label=f"{tokens}, {AFTER_NORM}", zorder=3, clip_on=False,
+        x[1:], y[1:], color=look.colour, linestyle="none", marker="D", markersize=6, markerfacecolor="white",
+        label=label or None, zorder=3, clip_on=False,
     )  # fmt: skip

@@ -90,8 +90,14 @@ def _overlay(axes: "Axes", profile: Profile) -> None:
         layers, values = curve.line(profile, found)
         spread = np.nanmax(values) - np.nanmin(values) if np.isfinite(values).any() else 0.0
         if spread > 0:
-            axes.plot(layers, (values - np.nanmin(values)) / spread, label=_OVERLAID[metric], **look.of(2 * len(layers)))
-    axes.set(title="All, each on its own scale of 0 to 1", ylabel="scaled value", xlabel="layer (0: input of the first block)")
+            axes.plot(
+                layers, (values - np.nanmin(values)) / spread, label=_OVERLAID[metric], **look.of(2 * len(layers))
+            )
+    axes.set(
+        title="All, each on its own scale of 0 to 1",
+        ylabel="scaled value",
+        xlabel="layer (0: input of the first block)",
+    )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5, handlelength=2.2)
 

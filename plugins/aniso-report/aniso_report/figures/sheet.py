@@ -46,7 +46,7 @@ class Look:
     """How a curve is told from its neighbours, in colour and in grey."""
 
     colour: str
-    line: str
+    line: str | tuple[int, tuple[int, ...]]
     marker: str
 
     def of(self, points: int) -> dict[str, Any]:
@@ -58,14 +58,14 @@ class Look:
 TOKEN_SETS = {"all": Look(BLUE, "-", "o"), "bulk": Look(VERMILLION, "--", "s")}
 """The token sets that are drawn, and their looks in every figure."""
 
-SERIES = tuple(
-    Look(colour, line, marker)
-    for line, shift in (("-", 0), ("--", 3))
-    for colour, marker in zip(
-        (BLUE, VERMILLION, GREEN, BLACK, PURPLE, ORANGE, SKY),
-        ("o", "s", "^", "D", "v", "P", "X")[shift:] + ("o", "s", "^")[:shift],
-        strict=True,
-    )
+SERIES = (
+    Look(BLUE, "-", "o"),
+    Look(VERMILLION, "--", "s"),
+    Look(GREEN, "-.", "^"),
+    Look(BLACK, (0, (1, 1)), "v"),
+    Look(PURPLE, (0, (6, 1)), "P"),
+    Look(ORANGE, (0, (5, 1, 1, 1, 1, 1)), "X"),
+    Look(SKY, (0, (3, 2)), "<"),
 )
 """Looks for as many curves as one panel can hold; beyond that they come round again."""
 
@@ -81,12 +81,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def new(title: str, caption: str, size: tuple[float, float]) -> "Figure":
-    """Return an empty figure, `size` in inches, with a title above and a caption below, both shown literally."""
+def new(caption: str, size: tuple[float, float]) -> "Figure":
+    """Return an empty figure, `size` in inches, with a caption below that is shown literally."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
     figure.supxlabel(caption, fontsize=7.5, x=0.01, ha="left", color="0.3", parse_math=False)
     return figure
 
@@ -98,11 +97,15 @@ def caption(profile: Profile) -> str:
     return short(f"{short(model.name, 40)}: {model.layers} layers, d = {model.width:,}; {text}; {model.dtype}", 130)
 
 
-def key(figure: "Figure", axes: "Axes") -> None:
-    """Put one legend for all panels above them, where it covers no data; labels are shown literally."""
+def head(figure: "Figure", title: str, axes: "Axes") -> None:
+    """Put the title and one legend for all panels above them, where they cover no data; both are shown literally."""
     handles, names = axes.get_legend_handles_labels()
-    legend = figure.legend(handles, names, loc="outside upper left", ncols=min(4, len(names)), fontsize=8)
-    for text in legend.get_texts():
+    widest = max(map(len, names), default=0)
+    legend = figure.legend(
+        handles, names, title=title, loc="outside upper left", alignment="left", fontsize=8, title_fontsize=11,
+        ncols=max(1, min(5, len(names), int(figure.get_figwidth() * 14) // (widest + 8))),
+    )  # fmt: skip
+    for text in [legend.get_title(), *legend.get_texts()]:
         text.set_parse_math(False)
 
 

@@ -1,0 +1,196 @@
+"""What the tests share: tiny random models made once in a session, and ways to call the command."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Read when transformers and huggingface_hub are imported: no test may reach the network by accident.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+TEXTS = (
+    "The river rose in spring and the miller opened both gates.",
+    "Nobody had seen the old bridge since the war, and few had asked.",
+    "A measure is only as good as the thing that it leaves out.",
+    "She counted the lamps along the quay: seven, eight, nine.",
+)
+"""The sentences that the tests measure and that the tiny tokenizer learned from."""
+
+FEW = ("--metric", "top-eigenvalue-share", "--metric", "norm-mean")
+"""Options that keep a run short where its numbers are not the point."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Return a byte-level BPE tokenizer of 300 tokens whose only special token, `<|endoftext|>`, has id 0."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator(TEXTS, trainer)
+    special = "<|endoftext|>"
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=special, eos_token=special, unk_token=special)
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory, tokenizer) -> Callable[..., Path]:
+    """Return a function that saves a tiny random model of a type and returns its folder; width 16, context 32."""
+    import torch
+    from transformers import CONFIG_MAPPING, AutoModel
+
+    def make(model_type: str, name: str, **fields) -> Path:
+        sizes = {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+        sizes |= {"max_position_embeddings": 32, "num_hidden_layers": 2}
+        if model_type.startswith("gemma"):
+            sizes |= {"num_key_value_heads": 1, "head_dim": 8}
+        ids = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+        config = CONFIG_MAPPING[model_type](**(sizes | ids | fields))
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            model = AutoModel.from_config(config)
+        folder = tmp_path_factory.mktemp("models") / name
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def neox(make_model) -> Path:
+    """Return the folder of a GPT-NeoX model of two blocks."""
+    return make_model("gpt_neox", "tiny-neox")
+
+
+@pytest.fixture(scope="session")
+def gemma(make_model) -> Path:
+    """Return the folder of a Gemma model of two blocks."""
+    return make_model("gemma", "tiny-gemma")
+
+
+@pytest.fixture
+def copied(tmp_path, neox) -> Path:
+    """Return a copy of the GPT-NeoX folder that a test may spoil."""
+    return Path(shutil.copytree(neox, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory) -> Path:
+    """Return a file of four prompts, one a line."""
+    path = tmp_path_factory.mktemp("prompts") / "four.txt"
+    path.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[Callable[[], None]]:
+    """Return a function that forgets the loaded plugins; they are forgotten before and after the test as well."""
+    from aniso_core import plugins
+
+    def forget() -> None:
+        for cached in (plugins.registry, plugins.official_distributions, plugins._installed):
+            cached.cache_clear()
+
+    forget()
+    yield forget
+    forget()
+
+
+@pytest.fixture
+def aniso() -> Iterator[Callable[..., Ran]]:
+    """Return a function that runs the command in this process; a traceback in it fails the test."""
+    from click.testing import CliRunner
+
+    from aniso_core.cli import main
+
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*args: object) -> Ran:
+        result = CliRunner().invoke(main, [str(arg) for arg in args])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            pytest.fail("a traceback: " + "".join(traceback.format_exception(result.exception)))
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def refused(aniso, tmp_path, neox, texts) -> Callable[..., str]:
+    """Return a function that profiles what must be refused: exit 1, one sentence holding each pattern, nothing written.
+
+    Model and prompts are good ones unless the arguments name others.
+    """
+
+    def run(*args: object, wants: tuple[str, ...]) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        given = ["profile", *args, "--out", tmp_path / "run"]
+        given += [] if {"--model", "--adapter"} & set(args) else ["--model", neox]
+        given += [] if "--prompts" in args else ["--prompts", texts]
+        given += [] if "--metric" in args else FEW
+        ran = aniso(*given)
+        said = [line for line in ran.err.splitlines() if line.startswith("Error: ")]
+        assert ran.code == 1, ran.err
+        assert ran.out == ""
+        assert ran.err.splitlines()[-1:] == said, ran.err
+        for wanted in wants:
+            assert re.search(wanted, said[0]), f"{wanted!r} is not in: {said[0]}"
+        assert sorted(tmp_path.rglob("*")) == before
+        return said[0]
+
+    return run
+
+
+@pytest.fixture
+def shell(tmp_path) -> Callable[..., Ran]:
+    """Return a function that runs the command in a process of its own, in an empty folder, with more environment."""
+
+    def run(*args: object, timeout: float = 60, **more: str) -> Ran:
+        command = [Path(sysconfig.get_path("scripts")) / "aniso", *map(str, args)]
+        done = subprocess.run(
+            command, env=os.environ | more, cwd=tmp_path, capture_output=True, timeout=timeout, check=False
+        )
+        out, err = (data.decode("utf-8", "backslashreplace") for data in (done.stdout, done.stderr))
+        return Ran(done.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def good_run(tmp_path_factory, neox, texts) -> Path:
+    """Return the run directory of an honest profile; tests that spoil it copy it first."""
+    from click.testing import CliRunner
+
+    from aniso_core.cli import main
+
+    handler = signal.getsignal(signal.SIGTERM)
+    folder = tmp_path_factory.mktemp("runs") / "good"
+    result = CliRunner().invoke(main, ["profile", "--model", str(neox), "--prompts", str(texts), "--out", str(folder)])
+    signal.signal(signal.SIGTERM, handler)
+    assert result.exit_code == 0, result.stderr
+    return folder
