@@ -229,7 +229,7 @@ def _attention(config: Any) -> str:
     """Return the attention to name at load: only these two never load code; a few models have no sdpa."""
     from transformers import MODEL_MAPPING
 
-    kind: Any = MODEL_MAPPING.get(type(config), None)  # type: ignore[no-untyped-call] # a lazy mapping of theirs
+    kind: Any = MODEL_MAPPING.get(type(config), None)
     kind = kind[0] if isinstance(kind, tuple) else kind
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 

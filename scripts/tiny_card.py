@@ -59,10 +59,9 @@ library_name: transformers
 
 # $title
 
-A very small language model for trying out aniso and for its tests. It has learnt
-enough English for its hidden states to have the structure of a trained model; it
-is no model to write or to judge text with. Its twin of the other architecture saw
-the same tokens in the same order.
+A very small language model for trying out aniso and for its tests. It has learnt some
+English, which a model of random weights has not, but it is no model to write or to
+judge text with. Its twin of the other architecture saw the same tokens in the same order.
 
 ## Architecture
 

@@ -1,5 +1,6 @@
 """`list` and `show` of everything that plugins provide, and the plugins themselves."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +23,8 @@ def _facts(item: Item) -> dict[str, Any]:
     """Return the plain fields of an item; functions and classes are no data."""
     facts: dict[str, Any] = {"name": item.name, "plugin": item.plugin.name}
     facts["distribution"] = f"{item.plugin.distribution} {item.plugin.version}"
+    if item.kind == "metric":
+        facts["definition"] = inspect.getdoc(item.value.of) or ""
     for key, value in vars(item.value).items():
         if key == "presets":
             facts[key] = [asdict(preset) for preset in value]

@@ -1,6 +1,8 @@
 """What aniso says to people, on stderr, with foreign text made visible; data goes to stdout."""
 
+import io
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -49,5 +51,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrap: Seq
         drawn.add_column(column, no_wrap=column not in wrap, overflow="fold" if column in wrap else "ellipsis")
     for row in rows:
         drawn.add_row(*(Text(visible(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else 80
-    Console(width=width, highlight=False, safe_box=True).print(drawn)
+    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    paper = io.StringIO()
+    Console(file=paper, width=width, highlight=False, no_color=True).print(drawn)
+    click.echo("\n".join(line.rstrip() for line in paper.getvalue().strip("\n").split("\n")))

@@ -38,8 +38,8 @@ def bell_curve(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterat
             "paper",
             profile.model.name,
             "supported" if bell else "refuted",
-            f"the share peaks at layer {peak} of {len(share) - 1} with slope {_show(rise['slope'])} before "
-            f"and {_show(fall['slope'])} from there on",
+            f"the share peaks at layer {peak} of {len(share) - 1}, with {_show(rise['slope'])} before it "
+            f"and {_show(fall['slope'])} from it on",
             estimate=float(peak),
             false_positive_rate=noise_rate(len(share)),
             false_positive_null=f"independent noise over {len(share)} states",
@@ -155,14 +155,13 @@ def _phase(share: Array, name: str, start: int, end: int) -> Mapping[str, float 
 
 
 def _line(share: Array, start: int, stop: int) -> Mapping[str, float | None]:
-    """Return slope and correlation with the layer over start..stop-1, None where two points are wanting."""
-    from scipy.stats import linregress
-
+    """Return least-squares slope and correlation with the layer over start..stop-1, None where there is none."""
     if stop - start < 2:  # noqa: PLR2004 - a line needs two points
         return {"slope": None, "r": None}
-    fit = linregress(np.arange(start, stop), share[start:stop])
-    return {"slope": float(fit.slope), "r": float(fit.rvalue) if np.isfinite(fit.rvalue) else None}
+    x, y = np.arange(start, stop) - (start + stop - 1) / 2, share[start:stop] - share[start:stop].mean()
+    spread = float(np.sqrt((x @ x) * (y @ y)))
+    return {"slope": float(x @ y / (x @ x)), "r": float(x @ y) / spread if spread > 0 else None}
 
 
 def _show(slope: float | None) -> str:
-    return "none" if slope is None else f"{slope:+.4g}"
+    return "too few layers for a slope" if slope is None else f"slope {slope:+.4g}"

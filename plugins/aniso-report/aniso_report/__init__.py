@@ -2,7 +2,6 @@
 
 from aniso_core.contracts import Reporter
 from aniso_core.hookspecs import hookimpl
-
 from aniso_report import bundle, console, curves, figures, markdown, summary
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from aniso_core.records import Report, ReportFile
-
 from aniso_report.names import stems
 
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)  # a zip can hold no earlier date

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
-
 from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
 from aniso_report.names import labels, short
@@ -35,7 +34,7 @@ def render(report: Report) -> Iterator[ReportFile]:
     _verdicts(console, report.verdicts)
     failures = [f for profile in report.profiles for f in profile.failures] + list(report.failures)
     for failed in failures:
-        _paragraph(console, words.failure(failed), "! ")
+        _paragraph(console, f"Failed: {words.failure(failed)}", "! ")
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     yield ReportFile("console.txt", ("\n".join(lines).strip("\n") + "\n").encode(), show=True)
 
@@ -65,7 +64,7 @@ def _key(columns: Sequence[layers.Column]) -> str:
     if any(column.top == "share" for column in columns):
         said.append("share: of the variance, along its first direction; * its largest (L*).")
     if any((column.top, column.below) == ("first", "token") for column in columns):
-        said.append("first token: what first tokens hold of that direction.")
+        said.append("first token: the part of it that first tokens hold.")
     return " ".join(said)
 
 
@@ -120,6 +119,9 @@ def _paragraph(console: "Console", text: str, start: str = "") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if not start:
+        console.print(Text(text), overflow="fold")
+        return
     grid = Table.grid(padding=0)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

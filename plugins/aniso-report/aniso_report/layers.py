@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from aniso_core.records import PAPER, Curve, Profile
-
 from aniso_report import reading
 from aniso_report.reading import RESIDUAL, SHARE
 

@@ -4,31 +4,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from aniso_core.records import Profile, Report, ReportFile, Verdict
-
 from aniso_report import layers, words
 from aniso_report.names import labels, short, stems
 
 _HOW_TO_READ = (
-    "The share of the first direction is the largest eigenvalue of the states' covariance over the sum of all: 1/d when "
-    "the states spread evenly, 1 when they lie on a line. "
+    "The share of the first direction is the largest eigenvalue of the states' covariance over the sum of all: 1/d "
+    "when the states spread evenly, 1 when they lie on a line. "
     "L\\* is the layer where it is largest. "
     "Believe a peak only if it is there for *bulk* as well, since one massive token per document can make it alone. "
     "The last state of the view *paper* lies after the final norm and does not continue the curve before it. "
     "A verdict is worth what its false-positive rate is: a criterion that says supported in half of all false cases "
     "has said nothing."
 )
-_ESCAPED = re.compile(r"[\\`*_{}\[\]()#+!|~^=-]")
-_ENTITIES = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "$": "&#36;",
-    "@": "&#64;",
-    ":": "&#58;",
-    '"': "&quot;",
-    "'": "&#39;",
-}
-"""Characters that begin HTML, formulas, mentions and links; a backslash does not hold them everywhere."""
+_ESCAPED = re.compile(r"[\\`*_\[\]#|~]|^[+=-]")
+_ENTITIES = re.compile(r"[&<>$@\"']|:(?=//)|(?<=www)\.")
+"""What begins HTML, formulas, mentions and bare links; a backslash does not hold these everywhere."""
 
 
 def render(report: Report) -> Iterator[ReportFile]:
@@ -39,7 +29,7 @@ def render(report: Report) -> Iterator[ReportFile]:
     if several and "comparison.png" in names:
         parts.append("![comparison of the models](comparison.png)")
     for profile, label, stem in zip(report.profiles, labels(report.profiles), stems(report.profiles), strict=True):
-        parts += _profile(profile, report.verdicts, label if several else "")
+        parts += _profile(profile, label if several else "")
         start = f"{stem}-" if several else ""
         drawn = [(kind, f"{start}{kind}.png") for kind in ("profile", "spectra", "norms")]
         parts += [f"![{kind}]({name})" for kind, name in drawn if name in names]
@@ -54,8 +44,8 @@ def render(report: Report) -> Iterator[ReportFile]:
 
 def escaped(text: object) -> str:
     """Return foreign text so that Markdown and HTML show it as it is, on one line."""
-    shown = short(text, 600)
-    return "".join(_ENTITIES.get(char) or _ESCAPED.sub(r"\\\g<0>", char) for char in shown)
+    held = _ENTITIES.sub(lambda found: f"&{ord(found[0])};", short(text, 600))
+    return _ESCAPED.sub(r"\\\g<0>", held).replace("&", "&#")
 
 
 def _title(profiles: Sequence[Profile]) -> str:
@@ -64,7 +54,7 @@ def _title(profiles: Sequence[Profile]) -> str:
     return f"Anisotropy profiles of {len(profiles)} models"
 
 
-def _profile(profile: Profile, verdicts: Sequence[Verdict], heading: str) -> Iterator[str]:
+def _profile(profile: Profile, heading: str) -> Iterator[str]:
     if heading:
         yield f"## Model {escaped(heading)}"
     facts = [("model", short(profile.model.name, 200)), *words.facts(profile), *words.provenance(profile)]
@@ -81,13 +71,15 @@ def _profile(profile: Profile, verdicts: Sequence[Verdict], heading: str) -> Ite
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    if verdicts:
-        yield "## Verdicts"
+    lines = []
     for verdict in verdicts:
         said = (words.because(verdict), words.error_rate(verdict))
         reason = " ".join(escaped(part) for part in said if part)
         about = f"**{escaped(verdict.hypothesis)}**, {escaped(short(verdict.subject))}"
-        yield f"* {about}: **{escaped(words.outcome(verdict))}**. {reason}"
+        lines.append(f"* {about}: **{escaped(words.outcome(verdict))}**. {reason}")
+    if lines:
+        yield "## Verdicts"
+        yield "\n".join(lines)
 
 
 def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:

@@ -17,24 +17,21 @@ def short(text: object, width: int = 60) -> str:
 
 
 def labels(profiles: Sequence[Profile], width: int = 60) -> list[str]:
-    """Return a short name for each profile; profiles of one model are numbered from the second on."""
-    return [
-        f"{short(p.model.name, width)} ({k})" if k > 1 else short(p.model.name, width) for p, k in _counted(profiles)
-    ]
+    """Return a short name for each profile; those of one name are numbered from the second on."""
+    return _distinct([short(profile.model.name, width) for profile in profiles], " ({})")
 
 
 def stems(profiles: Sequence[Profile]) -> list[str]:
     """Return the beginning of each profile's file names, distinct for each."""
-    return [f"{_stem(p.model.name)}-{k}" if k > 1 else _stem(p.model.name) for p, k in _counted(profiles)]
+    return _distinct([_stem(profile.model.name) for profile in profiles], "-{}")
 
 
-def _counted(profiles: Sequence[Profile]) -> list[tuple[Profile, int]]:
-    seen: dict[str, int] = {}
-    counted = []
-    for profile in profiles:
-        seen[profile.model.name] = seen.get(profile.model.name, 0) + 1
-        counted.append((profile, seen[profile.model.name]))
-    return counted
+def _distinct(names: Sequence[str], ending: str) -> list[str]:
+    given: list[str] = []
+    for name in names:
+        choices = (name + ending.format(k) if k > 1 else name for k in range(1, len(names) + len(given) + 2))
+        given.append(next(choice for choice in choices if choice not in {*given, *(set(names) - {name})}))
+    return given
 
 
 def _stem(name: str) -> str:

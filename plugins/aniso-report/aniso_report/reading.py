@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+
 from aniso_core.errors import AnisoError
 from aniso_core.records import PAPER, Curve, Profile
 

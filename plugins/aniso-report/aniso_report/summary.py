@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from aniso_core.records import PAPER, Array, Profile, Report, ReportFile, Verdict
 
+from aniso_core.records import PAPER, Array, Profile, Report, ReportFile, Verdict
 from aniso_report import reading
 
 Line = tuple[float | None, float | None]
@@ -102,7 +102,7 @@ def _gauge_test(profile: Profile, verdicts: Sequence[Verdict]) -> dict[str, Any]
     return {"reference": paper.reference, "flatter": paper.outcome == "supported", **_plain(paper.details)}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a verdict's details hold whatever its hypothesis put there
+def _plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: numbers finite or null, keys and all else as text."""
     if value is None or isinstance(value, str | bool | int):
         return value

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from aniso_core.records import PAPER, Failure, Profile, Verdict
-
 from aniso_report import reading
 from aniso_report.names import short
 from aniso_report.reading import RESIDUAL, SHARE
@@ -24,16 +23,13 @@ def facts(profile: Profile) -> list[tuple[str, str]]:
     """Return what was measured and how, as pairs of a name and a value; empty values are left out."""
     model, prompts, made = profile.model, profile.prompts, profile.provenance
     text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens ({prompts.name})" if prompts else "not recorded"
+    parameters = f", {model.parameters:,} parameters" if model.parameters else ""
     where = f"{model.dtype} on {model.device}, attention {model.attention}" if model.device else model.dtype
     pairs = [
         ("norm", f"{norm(profile)}, {_PLACES[model.placement]}" if model.norm else norm(profile)),
-        (
-            "size",
-            f"{model.layers} layers, d = {model.width:,}"
-            + (f", {model.parameters:,} parameters" * bool(model.parameters)),
-        ),
+        ("size", f"{model.layers} layers, d = {model.width:,}{parameters}"),
         ("text", text),
-        ("BOS", f"{prompts.bos_done} (rule: {prompts.bos_rule})" if prompts else ""),
+        ("BOS", prompts.bos_done if prompts else ""),
         ("dtype", where),
         ("streams", ", ".join(dict.fromkeys(c.stream for c in profile.curves))),
         ("source", made.source),
@@ -79,18 +75,19 @@ def cautions(profile: Profile) -> Iterator[str]:
             f"{prompts.tokens - 1:,} and effective ranks are lower bounds."
         )
     if prompts and prompts.duplicates:
-        yield f"{prompts.duplicates:,} of {prompts.documents:,} documents repeat an earlier one, so there is less text than it seems."
+        yield (
+            f"{prompts.duplicates:,} of {prompts.documents:,} documents repeat an earlier one, so there is less text "
+            "than it seems."
+        )
     if prompts and prompts.windows > prompts.documents:
         yield f"Long documents were split: {prompts.documents:,} documents make {prompts.windows:,} windows."
     for note in model.notes:
-        yield short(note, 300)
+        yield sentence(short(note, 300))
 
 
 def failure(failed: Failure) -> str:
     """Return one sentence about a plugin's part that failed."""
-    return (
-        f"The {failed.kind} {short(failed.name)} of {short(failed.distribution)} failed: {short(failed.reason, 300)}."
-    )
+    return sentence(f"{failed.kind} {short(failed.name)} ({short(failed.distribution)}): {short(failed.reason, 300)}")
 
 
 def outcome(verdict: Verdict) -> str:
@@ -113,9 +110,14 @@ def error_rate(verdict: Verdict) -> str:
 
 def because(verdict: Verdict) -> str:
     """Return the verdict's reason as a sentence."""
-    said = short(verdict.because, 600).strip()
     p = f" p = {verdict.p:.3g}." if verdict.p is not None else ""
-    return (said[:1].upper() + said[1:]).rstrip(".") + "." + p if said else p.strip()
+    return (sentence(short(verdict.because, 600)) + p).strip()
+
+
+def sentence(text: str) -> str:
+    """Return `text` with a capital first and a stop last; nothing stays nothing."""
+    bare = text.strip().rstrip(".")
+    return f"{bare[:1].upper()}{bare[1:]}." if bare else ""
 
 
 def _often(rate: float) -> str:
@@ -147,7 +149,7 @@ def _final_norm_note(profile: Profile) -> Iterator[str]:
     if after is None:
         return
     if last is None:
-        yield f"The last value of the view {PAPER} ({after:.3f}) lies after the final norm and does not continue the curve."
+        yield f"The last value of the view {PAPER} ({after:.3f}) lies after the final norm: no part of the curve."
     elif abs(after - last) > NOTABLE:
         yield (
             f"The final norm alone moves the last share of the view {PAPER}: "

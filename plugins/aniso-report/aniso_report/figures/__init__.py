@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from aniso_core.records import Report, ReportFile
-
 from aniso_report.figures import comparison, norms, overview, spectra
 from aniso_report.names import labels, stems
 

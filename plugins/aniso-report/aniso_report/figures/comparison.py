@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 import numpy as np
-from aniso_core.records import PAPER, Profile, ReportFile
 
+from aniso_core.records import PAPER, Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import curve, sheet
 from aniso_report.names import labels

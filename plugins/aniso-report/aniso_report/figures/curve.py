@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from aniso_core.records import PAPER, Array, Curve, Profile
 
+from aniso_core.records import PAPER, Array, Curve, Profile
 from aniso_report import reading
 from aniso_report.figures.sheet import TOKEN_SETS, Look
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AFTER_NORM = "after final norm"
+LAYERS = "layer (0: input of the first block)"
 
 
 def draw(axes: "Axes", profile: Profile, metric: str) -> None:
@@ -34,7 +35,7 @@ def draw(axes: "Axes", profile: Profile, metric: str) -> None:
             last = profile.model.layers
             before = np.append(values[layers == last - 1], np.nan)[0]
             diamond(axes, (last - 1, last), (before, after), look, f"{tokens}, {AFTER_NORM}")
-    axes.set_xlabel("layer (0: input of the first block)")
+    axes.set_xlabel(LAYERS)
     axes.set_xlim(-0.02 * profile.model.layers, 1.03 * profile.model.layers)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from aniso_core.records import Profile, ReportFile
 
+from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import curve, sheet
 
@@ -20,11 +20,11 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
     if not panels:
         return
     with sheet.style():
-        figure = sheet.new(label, sheet.caption(profile), (4.4 * len(panels) + 0.4, 3.5))
+        figure = sheet.new(sheet.caption(profile), (4.4 * len(panels) + 0.4, 3.5))
         axes = figure.subplots(1, len(panels), squeeze=False).ravel()
         for panel, place in zip(panels, axes, strict=True):
             panel(place, profile)
-        sheet.key(figure, axes[-1])
+        sheet.head(figure, label, axes[-1])
         yield from sheet.files(figure, name)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from aniso_core.records import Profile, ReportFile
 
+from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import curve, norms, sheet
 
@@ -30,13 +30,13 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
         return
     with sheet.style():
         rows = (len(panels) + 1) // 2
-        figure = sheet.new(label, sheet.caption(profile), (8.6, 1.1 + 2.45 * rows))
+        figure = sheet.new(sheet.caption(profile), (8.6, 1.1 + 2.45 * rows))
         axes = figure.subplots(rows, 2, squeeze=False).ravel()
         for panel, place in zip(panels, axes, strict=False):
             panel(place, profile)
         for empty in axes[len(panels) :]:
             empty.set_visible(False)
-        sheet.key(figure, axes[0])
+        sheet.head(figure, label, axes[0])
         yield from sheet.files(figure, name)
 
 
@@ -52,16 +52,16 @@ def _panels(profile: Profile) -> Iterator[Panel]:
 
 def _share(axes: "Axes", profile: Profile) -> None:
     curve.draw(axes, profile, reading.SHARE)
-    axes.set(title="Share of the first direction", ylabel="share of variance", ylim=(0, 1.03))
+    axes.set(title="Share of the first direction", ylabel="share of variance")
+    axes.set(ylim=(0, 1.16), yticks=(0, 0.25, 0.5, 0.75, 1))  # room above 1 for the mark of L*
     peak = reading.peak(profile, reading.main_stream(profile))
     if peak is not None:
         right = peak.depth > 0.6  # noqa: PLR2004 - past here the text would leave the panel
         axes.axvline(peak.layer, color="0.35", linewidth=0.8, linestyle="-.", zorder=0)
         axes.annotate(
             f"L* = {peak.layer} (all)",
-            (peak.layer, 0.02), xytext=(-4 if right else 4, 1), textcoords="offset points",
+            (peak.layer, 1.07), xytext=(-4 if right else 4, 0), textcoords="offset points",
             ha="right" if right else "left", fontsize=8, color="0.2",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
         )  # fmt: skip
 
 
@@ -82,6 +82,8 @@ def _cosine(axes: "Axes", profile: Profile) -> None:
 
 
 def _overlay(axes: "Axes", profile: Profile) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     stream = reading.main_stream(profile)
     there = {metric: reading.curve(profile, metric, stream) for metric in _OVERLAID}
     for (metric, found), look in zip(there.items(), sheet.SERIES, strict=False):
@@ -90,16 +92,11 @@ def _overlay(axes: "Axes", profile: Profile) -> None:
         layers, values = curve.line(profile, found)
         spread = np.nanmax(values) - np.nanmin(values) if np.isfinite(values).any() else 0.0
         if spread > 0:
-            axes.plot(
-                layers, (values - np.nanmin(values)) / spread, label=_OVERLAID[metric], **look.of(2 * len(layers))
-            )
-    axes.set(
-        title="All, each on its own scale of 0 to 1",
-        ylabel="scaled value",
-        xlabel="layer (0: input of the first block)",
-    )
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5, handlelength=2.2)
+            scaled = (values - np.nanmin(values)) / spread
+            axes.plot(layers, scaled, label=_OVERLAID[metric], **look.of(2 * len(layers)))
+    axes.set(title="All, each on its own scale of 0 to 1", ylabel="scaled value", xlabel=curve.LAYERS)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, fontsize=7.5)
 
 
 _PANELS: dict[str, Panel] = {

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-from aniso_core.records import Array, Profile, ReportFile
 
+from aniso_core.records import Array, Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import sheet
 
@@ -20,7 +20,7 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
     if not held:
         return
     with sheet.style():
-        figure = sheet.new(label, sheet.caption(profile), (4.4 * len(held) + 0.4, 3.9))
+        figure = sheet.new(sheet.caption(profile), (4.4 * len(held) + 0.4, 3.9))
         axes = figure.subplots(1, len(held), sharey=True, squeeze=False).ravel()
         for place, (tokens, spectra) in zip(axes, held.items(), strict=True):
             for layer, look in zip(layers, sheet.SERIES, strict=False):
@@ -31,7 +31,7 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
                     place.plot(np.arange(1, len(share) + 1), share, label=_name(profile, layer), **line)
             place.set(title=f"{tokens} tokens", xlabel="rank of the eigenvalue", xscale="log", yscale="log")
         axes[0].set_ylabel("share of variance")
-        sheet.key(figure, axes[0])
+        sheet.head(figure, label, axes[0])
         yield from sheet.files(figure, name)
 
 

@@ -1,0 +1,277 @@
+"""The documentation says what the code does: its blocks run, and nothing that users meet is missing from it."""
+
+import dataclasses
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+import aniso_core as aniso
+from aniso_core import cli, contracts, hookspecs, records, store, tokens
+from aniso_core.plugins import KINDS, registry
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/concepts.md", "docs/format.md", "docs/plugins.md", "docs/commands.md", "plugins/README.md")
+CONTRACTS = (
+    contracts.Adapter,
+    contracts.Hypothesis,
+    contracts.Metric,
+    contracts.ModelRequest,
+    contracts.Preset,
+    contracts.PromptSet,
+    contracts.Reporter,
+    records.Report,
+    records.ReportFile,
+    tokens.Document,
+    tokens.Tokens,
+)
+STORED = (
+    store.RunRecord,
+    store.Judged,
+    records.Profile,
+    records.ModelInfo,
+    records.PromptsInfo,
+    records.NormSummary,
+    records.Curve,
+    records.Missing,
+    records.Count,
+    records.Failure,
+    records.Provenance,
+    records.Spectrum,
+    records.Verdict,
+)
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("aniso_"))
+# Commands that read no model and no folder, so that they run anywhere and at once.
+QUICK = re.compile(
+    r"aniso (\w+ list|\w+ show (?!mean-share)|test published:|export published:|plugins|doctor --offline)"
+)
+
+
+def read(page):
+    """Return a page's text."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def section(page, title):
+    """Return the text under a heading, up to the next heading of its level or above."""
+    lines = iter(re.split(r"(?m)^(#+ .*)$", read(page)))
+    next(lines)
+    parts = [(heading, body) for heading, body in zip(lines, lines, strict=True)]
+    start = next((i for i, (heading, _) in enumerate(parts) if heading.lstrip("# ") == title), None)
+    assert start is not None, f"{page} has no section {title!r}"
+    level = parts[start][0].count("#")
+    text = parts[start][1]
+    for heading, body in parts[start + 1 :]:
+        if heading.split(" ")[0].count("#") <= level:
+            break
+        text += body
+    return text
+
+
+def rows(text):
+    """Return the cells of the tables in a text, row by row, without headings and rules."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    rules = {i for i, row in enumerate(cells) if set("".join(row)) <= {"-"}}
+    return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
+
+
+def first_cells(text):
+    """Return the name in the first cell of each row of the tables in a text."""
+    return [re.search(r"`(.+?)`", row[0])[1] for row in rows(text)]
+
+
+def shell_lines():
+    """Yield (page, command) for each line of the pages' bash blocks, comments taken off."""
+    for page in PAGES:
+        for block in re.findall(r"(?ms)^```bash\n(.*?)^```", read(page)):
+            for line in block.splitlines():
+                yield page, line.split("  #")[0].strip()
+
+
+def commands(group=cli.main, path=("aniso",)) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield each command of the click tree with its words; a group of commands yields its members."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def environment_names():
+    """Return the environment variables that the code names."""
+    files = [*ROOT.glob("aniso_core/**/*.py"), *ROOT.glob("plugins/*/*/**/*.py")]
+    pattern = re.compile(r"\b_?ANISO_[A-Z_]+\b|\bHF_[A-Z_]+\b|\bDISABLE_[A-Z_]+_CONVERSION\b|\bNO_COLOR\b")
+    return sorted({name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))})
+
+
+COMMANDS = list(commands())
+SHELL = [(page, line) for page, line in shell_lines() if line.startswith("aniso ")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.filterwarnings("default")  # what the libraries of a model warn about is not what the pages say
+def test_python_blocks_run(page, capsys):
+    """The Python blocks of a page run one after the other."""
+    document = Sybil([PythonCodeBlockParser()], path=str(ROOT)).parse(ROOT / page)
+    examples = list(document.examples())
+    for example in examples:
+        example.evaluate()
+    assert examples or "```python" not in read(page)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(("page", "line"), [case for case in SHELL if QUICK.match(case[1])])
+def test_quick_commands_succeed(page, line):
+    """A documented command that needs no model exits with 0."""
+    result = CliRunner().invoke(cli.main, shlex.split(line)[1:], catch_exceptions=False)
+    assert result.exit_code == 0, f"{page}: {line}: {result.output}"
+
+
+@pytest.mark.parametrize(("page", "line"), SHELL)
+def test_documented_commands_exist(page, line):
+    """A documented command line names commands and options that there are."""
+    command, context, words = cli.main, click.Context(cli.main, info_name="aniso"), shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        name, *words = words
+        command = command.get_command(context, name)
+        assert command is not None, f"{page}: there is no command {name}"
+    assert command.make_context(name, words, parent=context).params is not None
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.__name__)
+def test_plugin_guide_names_every_field(contract):
+    """The plugin guide's table of a contract has its fields, all of them and no other."""
+    named = first_cells(section("docs/plugins.md", contract.__name__))
+    assert named == [field.name for field in dataclasses.fields(contract)]
+
+
+@pytest.mark.parametrize("protocol", [contracts.Statistic, contracts.Probe], ids=lambda p: p.__name__)
+def test_plugin_guide_names_every_member(protocol):
+    """The plugin guide's table of a protocol has its members, all of them and no other."""
+    members = [name for name in vars(protocol) if not name.startswith("_")]
+    named = first_cells(section("docs/plugins.md", protocol.__name__))
+    assert named == members
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_hooks_are_documented(hook):
+    """A hook has a docstring that says what to return, when it is asked and an example, and a section in the guide."""
+    said = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    assert said.startswith("Return ")
+    assert "Asked once" in said
+    assert "Example:" in said
+    kind = next(wanted for name, wanted in KINDS.values() if name == hook)
+    assert f"`{kind.__name__}`" in section("docs/plugins.md", hook)
+
+
+def test_every_hook_has_a_kind():
+    """The hooks are those that the loader asks."""
+    assert sorted(hook for hook, _ in KINDS.values()) == HOOKS
+
+
+@pytest.mark.parametrize("record", STORED, ids=lambda r: r.__name__)
+def test_format_names_every_field(record):
+    """The format's table of a stored record has its fields, all of them and no other."""
+    named = first_cells(section("docs/format.md", record.__name__))
+    assert named == [field.name for field in dataclasses.fields(record)]
+
+
+def test_format_names_every_stored_record():
+    """Records that stored records hold are stored as well, and so described."""
+    found = {f"{field.type}" for record in STORED for field in dataclasses.fields(record)}
+    words = {word for text in found for word in re.findall(r"\w+", text)}
+    held = {name for name, value in vars(records).items() if dataclasses.is_dataclass(value) and name in words}
+    assert held <= {record.__name__ for record in STORED}
+
+
+def test_format_gives_the_version():
+    """The format's page gives the version that is written."""
+    assert f"Each JSON file has `format`, now {records.FORMAT}." in read("docs/format.md")
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: "-".join(c) if isinstance(c, tuple) else "")
+def test_commands_are_documented(path, command):
+    """A command's section has its arguments and options, all of them and no other."""
+    table = " ".join(row[0] for row in rows(section("docs/commands.md", " ".join(path))))
+    options = {name for p in command.params if isinstance(p, click.Option) for name in p.opts if name.startswith("--")}
+    assert set(re.findall(r"--[a-z-]+", table)) == options
+    for argument in (p for p in command.params if isinstance(p, click.Argument)):
+        assert f"`{argument.make_metavar(click.Context(command))}`" in table or f"`{argument.name.upper()}`" in table
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: "-".join(c) if isinstance(c, tuple) else "")
+def test_commands_explain_themselves(path, command):
+    """A command and each of its options has a help text."""
+    assert command.help, path
+    silent = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert silent == []
+
+
+def test_exit_codes_are_documented():
+    """The exit codes are those that the command promises."""
+    promised = re.findall(r"\d+", (inspect.getdoc(cli.App.main) or "").split("exit:")[1])
+    assert [code for code, _ in rows(section("docs/commands.md", "Exit codes"))] == promised
+
+
+@pytest.mark.parametrize("name", environment_names())
+def test_environment_variables_are_documented(name):
+    """An environment variable that the code names is explained."""
+    assert name in first_cells(section("docs/commands.md", "Environment variables"))
+
+
+def test_metrics_are_documented():
+    """The metrics' table has each metric of the core with its unit, and a range that begins with its bounds."""
+    text = section("docs/concepts.md", "Metrics")
+    table = dict(zip(first_cells(text), rows(text), strict=True))
+    core = [item.value for item in registry().items("metric") if item.plugin.distribution == "aniso"]
+    assert sorted(table) == sorted(metric.name for metric in core)
+    for metric in core:
+        _, _, unit, span, _ = table[metric.name]
+        assert unit == metric.unit
+        assert span.startswith(f"{metric.low:g} ")
+        assert metric.high is None or span == f"{metric.low:g} to {metric.high:g}"
+
+
+def test_metric_aliases_are_documented():
+    """Another name that a metric answers to is given."""
+    page = section("docs/concepts.md", "Metrics")
+    for item in registry().items("metric"):
+        assert all(f"`{alias}`" in page for alias in item.value.aliases)
+
+
+def test_readme_plugin_works(tmp_path, monkeypatch):
+    """The plugin of plugins/README.md, copied from the page and installed by pip, is listed and measured."""
+    source, site, run = tmp_path / "source", tmp_path / "site", tmp_path / "run"
+    source.mkdir()
+    files = re.findall(r"(?ms)^`([\w.]+)`:\n\n```\w+\n(.*?)^```", read("plugins/README.md"))
+    assert [name for name, _ in files] == ["pyproject.toml", "aniso_mean_share.py"]
+    for name, text in files:
+        (source / name).write_text(text, encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(site), str(source)], check=True)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+    listed = {metric["name"]: metric for metric in json.loads(aniso_says("metrics", "list", "--json"))}
+    assert listed["mean-share"]["distribution"] == "aniso-mean-share 0.1.0"
+    asked = ("--adapter", "gemma", "--metric", "mean-share", "--hypothesis", "norm-uniformity", "--reporter", "csv")
+    aniso_says("profile", *asked, "--out", str(run), "--quiet")
+    values = aniso.load(run).curve("mean-share").array()
+    assert ((values > 0) & (values < 1)).all()
+
+
+def aniso_says(*words):
+    """Return what the command prints on stdout in a process of its own."""
+    command = [sys.executable, "-c", "from aniso_core.cli import main; main()", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
