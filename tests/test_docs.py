@@ -52,9 +52,7 @@ STORED = (
 )
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("aniso_"))
 # Commands that read no model and no folder, so that they run anywhere and at once.
-QUICK = re.compile(
-    r"aniso (\w+ list|\w+ show (?!mean-share)|test published:|export published:|plugins|doctor --offline)"
-)
+QUICK = re.compile(r"aniso (\w+ list|\w+ show (?!mean-share)|(test|export) published:|plugins|doctor --offline)")
 
 
 def read(page):
@@ -116,6 +114,7 @@ def environment_names():
     return sorted({name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))})
 
 
+LINKING = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "plugins/README.md"])
 COMMANDS = list(commands())
 SHELL = [(page, line) for page, line in shell_lines() if line.startswith("aniso ")]
 
@@ -242,6 +241,17 @@ def test_metrics_are_documented():
         assert unit == metric.unit
         assert span.startswith(f"{metric.low:g} ")
         assert metric.high is None or span == f"{metric.low:g} to {metric.high:g}"
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """A link inside the repository leads to a file, and to a heading where it names one."""
+    for target in re.findall(r"\]\((?!https:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        assert (page.parent / path).exists(), target
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.*)$", (page.parent / path).read_text(encoding="utf-8"))
+            assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
 
 
 def test_metric_aliases_are_documented():
