@@ -1,20 +1,18 @@
-"""Finds a model's weights (bundled, folder, GGUF file, hub) and loads them without running anybody's code.
+"""Loads a model's weights without running anybody's code.
 
 What a config.json can do to a process that loads it is listed in SECURITY.md; every rule there is kept here.
 """
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aniso_core.contracts import ModelRequest, Preset
 from aniso_core.errors import AnisoError
-from aniso_core.text import nearest_first, visible
+from aniso_core.text import visible
 
 # Read when transformers and huggingface_hub are imported, so set before: no telemetry, and no request to the hub
 # to convert somebody's weights.
@@ -24,29 +22,15 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 import torch
 from torch import nn
 
-from aniso_core.hub import fetch
+from aniso_core.sources import Source, is_pickled, locate, weight_files, weights_sha256
 from aniso_core.transformer import TransformerProbe, describe
 
 _CONFIG_LIMIT = 1_000_000
 _STRIPPED = re.compile(
     r"_?attn_implementation.*|experts_implementation|fusion_config|kernel_config|tie_last_hidden_states"
 )
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 _SPARE = ("pooler",)  # heads that base models carry although no stream passes through them
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where weights are: a folder, or a `.gguf` file in it, and how to speak of them."""
-
-    kind: str
-    folder: Path
-    name: str
-    gguf: str | None = None
-    revision: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def open_model(
@@ -71,46 +55,6 @@ def open_model(
         tokenizer,
         lambda anatomy: describe(model, anatomy, name=source.name, source=source.kind, **known),
     )
-
-
-def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "auto") -> Source:
-    """Return where the requested model's files are, fetched from the hub where needed; raises AnisoError."""
-    by_name = {preset.name: preset for preset in presets}
-    if request.model is None and not presets:
-        message = "This adapter has no model of its own; name one with --model (a folder, a .gguf file or a hub id)."
-        raise AnisoError(message)
-    wanted = presets[0].name if request.model is None else request.model
-    preset = by_name.get(wanted)
-    if preset is not None and preset.bundled:
-        return _local(request, Source("bundled", Path(preset.where), f"{adapter}-{preset.name}"))
-    where = preset.where if preset is not None else wanted
-    path = Path(where).expanduser()
-    if path.is_file():
-        if path.suffix != ".gguf":
-            message = f"{visible(where)} is a file but no .gguf; give a folder with config.json, or a .gguf file."
-            raise AnisoError(message)
-        return _local(request, Source("gguf", path.parent, path.stem, gguf=path.name))
-    if path.is_dir():
-        return _local(request, Source("folder", path, path.resolve().name))
-    if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
-        known = ", ".join(nearest_first(wanted, by_name)) or "none"
-        message = (
-            f"There is no model {visible(wanted)!r}: it is no preset (those are {known}), no folder, no .gguf file "
-            "and no hub id (ORG/NAME)."
-        )
-        raise AnisoError(message)
-    folder, commit, notes = fetch(where, request, _trusted_commit(request, where))
-    return Source("hub", folder, where, revision=commit, notes=notes)
-
-
-def weights_sha256(source: Source) -> str:
-    """Return the SHA-256 over the names and contents of the weight files, in order of their names."""
-    digest = hashlib.sha256()
-    for path in _weight_files(source):
-        digest.update(path.name.encode() + b"\0")
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def sanitised_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -157,7 +101,7 @@ def _load_folder(
     raw, notes = sanitised_config(source.folder)
     model_type, trusted = raw["model_type"], request.trust_remote_code is not None
     _check_family(source, model_type, model_types, adapter)
-    _check_weight_files(source, request)
+    _checkweight_files(source, request)
     if (source.folder / "adapter_config.json").exists():
         message = f"{visible(source.name)} is a set of adapter weights; merge them into their model first."
         raise AnisoError(message)
@@ -184,7 +128,7 @@ def _load_folder(
             config=config,
             dtype=dtype,
             trust_remote_code=trusted,
-            use_safetensors=not _pickled(source),
+            use_safetensors=not is_pickled(source),
             weights_only=True,
             local_files_only=True,
             output_loading_info=True,
@@ -193,7 +137,7 @@ def _load_folder(
     _check_tensors(source, model, loaded)
     if trusted:
         notes = (*notes, f"ran the code of {request.trust_remote_code}")
-    if _pickled(source):
+    if is_pickled(source):
         notes = (*notes, "weights were read from a pickle (weights_only)")
     return model, tokenizer, notes
 
@@ -278,10 +222,10 @@ def _check_depth(source: Source, config: Any) -> None:
         raise AnisoError(message)
 
 
-def _check_weight_files(source: Source, request: ModelRequest) -> None:
+def _checkweight_files(source: Source, request: ModelRequest) -> None:
     from safetensors import SafetensorError, safe_open
 
-    files = [path for path in _weight_files(source) if path.suffix == ".safetensors"]
+    files = [path for path in weight_files(source) if path.suffix == ".safetensors"]
     pickles = sorted(source.folder.glob("*.bin"))
     if not files and not (pickles and request.allow_pickle):
         hint = (
@@ -339,37 +283,3 @@ def _mapped(request: ModelRequest) -> dict[str, Any]:
         return {}
     places: Any = json.loads(request.device_map) if request.device_map.startswith("{") else request.device_map
     return {"device_map": places, "offload_folder": request.offload_folder}
-
-
-def _weight_files(source: Source) -> list[Path]:
-    if source.gguf:
-        return [source.folder / source.gguf]
-    return sorted(source.folder.glob("*.safetensors")) or sorted(source.folder.glob("*.bin"))
-
-
-def _pickled(source: Source) -> bool:
-    return not any(path.suffix != ".bin" for path in _weight_files(source))
-
-
-def _local(request: ModelRequest, source: Source) -> Source:
-    """Return a source on this machine; raises AnisoError on options that only a hub id can have."""
-    if request.revision is not None:
-        message = f"{visible(source.name)} is on this machine and has no revisions; --revision goes with a hub id."
-        raise AnisoError(message)
-    if request.trust_remote_code is not None:
-        message = "--trust-remote-code ORG/NAME@COMMIT goes with that hub id as --model; local code is never run."
-        raise AnisoError(message)
-    return source
-
-
-def _trusted_commit(request: ModelRequest, where: str) -> str | None:
-    if request.trust_remote_code is None:
-        return None
-    match = _TRUSTED.fullmatch(request.trust_remote_code)
-    if match is None or match[1] != where:
-        message = (
-            f"--trust-remote-code wants {visible(where)}@COMMIT with the full 40-digit commit, "
-            f"got {visible(request.trust_remote_code)!r}."
-        )
-        raise AnisoError(message)
-    return match[2]

@@ -15,6 +15,8 @@ import pytest
 
 # Read when transformers and huggingface_hub are imported: no test may reach the network by accident.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Tiny models run faster on one thread, and tests in parallel do not fight for cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TEXTS = (
     "The river rose in spring and the miller opened both gates.",

@@ -11,11 +11,12 @@ from models import KINDS, VOCABULARY, WIDTH, Kind, tiny
 from torch import nn
 from transformers import GPT2Config, T5Config, T5Model
 
+from aniso_core.anatomy import dissect
 from aniso_core.errors import AnisoError
 from aniso_core.families import apply_norm
 from aniso_core.records import Site
 from aniso_core.tokens import Batch, Layout, Window, plan_batches
-from aniso_core.transformer import TransformerProbe, describe, dissect
+from aniso_core.transformer import TransformerProbe, describe
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 LENGTHS = (3, 11, 7, 1, 20, 11)

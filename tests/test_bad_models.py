@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from aniso_core import store
 from aniso_core.contracts import ModelRequest
 from aniso_core.errors import AnisoError
+from aniso_core.records import Profile
 from aniso_core.weights import open_model
 from conftest import FEW
 
@@ -147,7 +148,7 @@ def test_code_of_an_unknown_architecture_does_not_run(copied, tmp_path, refused,
     assert not (tmp_path / "flag").exists()
 
 
-def _measured(aniso, model: Path, out: Path, *options: object) -> store.Profile:
+def _measured(aniso, model: Path, out: Path, *options: object) -> Profile:
     """Return the profile of a model that must be measured."""
     ran = aniso("profile", "--model", model, "--prompts", model.parent / "p.txt", *FEW, *options, "--out", out)
     assert ran.code == 0, ran.err
@@ -495,5 +496,5 @@ def test_trust_wants_this_very_commit(given, refused):
 
 def test_a_hostile_model_name_is_shown_escaped(refused):
     """Terminal commands and direction overrides in a model's name are shown, not obeyed."""
-    said = refused("--model", "evil\x1b[31m\u202eeman", wants=(r"evil\\x1b\[31m\\u202eeman",))
+    said = refused("--model", "evil\x1b[31m\u202eeman", wants=(r"evil\\+x1b\[31m\\+u202eeman",))
     assert said.isprintable()

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -62,18 +61,16 @@ def read(page):
 
 def section(page, title):
     """Return the text under a heading, up to the next heading of its level or above."""
-    lines = iter(re.split(r"(?m)^(#+ .*)$", read(page)))
-    next(lines)
-    parts = [(heading, body) for heading, body in zip(lines, lines, strict=True)]
-    start = next((i for i, (heading, _) in enumerate(parts) if heading.lstrip("# ") == title), None)
-    assert start is not None, f"{page} has no section {title!r}"
-    level = parts[start][0].count("#")
-    text = parts[start][1]
-    for heading, body in parts[start + 1 :]:
-        if heading.split(" ")[0].count("#") <= level:
+    pieces = re.split(r"(?m)^(#+) (.*)$", read(page))[1:]
+    found, level = [], 0
+    for marks, heading, text in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
+        if level and len(marks) <= level:
             break
-        text += body
-    return text
+        if level or heading == title:
+            level = level or len(marks)
+            found.append(text)
+    assert found, f"{page} has no section {title!r}"
+    return "".join(found)
 
 
 def rows(text):
@@ -97,7 +94,7 @@ def shell_lines():
                 yield page, line.split("  #")[0].strip()
 
 
-def commands(group=cli.main, path=("aniso",)) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(group=cli.main, path=("aniso",)):
     """Yield each command of the click tree with its words; a group of commands yields its members."""
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
@@ -200,7 +197,7 @@ def test_format_gives_the_version():
     assert f"Each JSON file has `format`, now {records.FORMAT}." in read("docs/format.md")
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: "-".join(c) if isinstance(c, tuple) else "")
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: " ".join(c) if isinstance(c, tuple) else "")
 def test_commands_are_documented(path, command):
     """A command's section has its arguments and options, all of them and no other."""
     table = " ".join(row[0] for row in rows(section("docs/commands.md", " ".join(path))))
@@ -210,7 +207,7 @@ def test_commands_are_documented(path, command):
         assert f"`{argument.make_metavar(click.Context(command))}`" in table or f"`{argument.name.upper()}`" in table
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: "-".join(c) if isinstance(c, tuple) else "")
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=lambda c: " ".join(c) if isinstance(c, tuple) else "")
 def test_commands_explain_themselves(path, command):
     """A command and each of its options has a help text."""
     assert command.help, path
@@ -243,7 +240,7 @@ def test_metrics_are_documented():
         assert metric.high is None or span == f"{metric.low:g} to {metric.high:g}"
 
 
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     """A link inside the repository leads to a file, and to a heading where it names one."""
     for target in re.findall(r"\]\((?!https:)([^)]+)\)", page.read_text(encoding="utf-8")):

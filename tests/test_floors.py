@@ -13,7 +13,7 @@ FLOORS = {
     0: {"records", "errors", "text"},
     1: {"contracts", "moments", "spectrum", "tokens"},
     2: {"families", "hookspecs", "store", "fold", "documents", "export", "paper", "metrics", "tokenizing"},
-    3: {"plugins", "transformer", "weights", "hub"},
+    3: {"plugins", "anatomy", "transformer", "sources", "weights", "hub"},
     4: {"engine"},
     5: {"cli", "api", "__init__"},
 }

@@ -34,9 +34,7 @@ def draw(axes: "Axes", profile: Profile, metric: str) -> None:
         if after is not None:
             last = profile.model.layers
             before = np.append(values[layers == last - 1], np.nan)[0]
-            diamond(
-                axes, (last - 1, last), (before, after), look, f"{tokens}, {AFTER_NORM}", 8 if tokens == "all" else 5
-            )
+            diamond(axes, (last - 1, last), (before, after), look, f"{tokens}, {AFTER_NORM}")
     axes.set_xlabel(LAYERS)
     axes.set_xlim(-0.02 * profile.model.layers, 1.03 * profile.model.layers)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -49,12 +47,10 @@ def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
     return layers[before], values[before]
 
 
-def diamond(
-    axes: "Axes", x: tuple[float, float], y: tuple[float, float], look: Look, label: str = "", size: float = 6
-) -> None:
+def diamond(axes: "Axes", x: tuple[float, float], y: tuple[float, float], look: Look, label: str = "") -> None:
     """Draw the state after the final norm as an open diamond, joined by dots to the state before the last block."""
     axes.plot(x, y, color=look.colour, linestyle=":", linewidth=0.9)
     axes.plot(
-        x[1:], y[1:], color=look.colour, linestyle="none", marker="D", markersize=size, markerfacecolor="white",
+        x[1:], y[1:], color=look.colour, linestyle="none", marker="D", markersize=look.diamond, markerfacecolor="white",
         label=label or None, zorder=3, clip_on=False,
     )  # fmt: skip

@@ -47,6 +47,7 @@ class Look:
     colour: str
     line: str | tuple[int, tuple[int, ...]]
     marker: str
+    diamond: float = 6.0  # points across, so that one shows around another at the same place
 
     def of(self, points: int) -> dict[str, Any]:
         """Return matplotlib's arguments for a line of so many points."""
@@ -54,7 +55,7 @@ class Look:
         return {"color": self.colour, "linestyle": self.line, "marker": self.marker, "markevery": every}
 
 
-TOKEN_SETS = {"all": Look(BLUE, "-", "o"), "bulk": Look(VERMILLION, "--", "s")}
+TOKEN_SETS = {"all": Look(BLUE, "-", "o", diamond=8.0), "bulk": Look(VERMILLION, "--", "s", diamond=5.0)}
 """The token sets that are drawn, and their looks in every figure."""
 
 SERIES = (

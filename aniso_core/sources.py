@@ -1,0 +1,105 @@
+"""Where a model's weights are: bundled with a plugin, in a folder, in a GGUF file, or on the hub."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aniso_core.contracts import ModelRequest, Preset
+from aniso_core.errors import AnisoError
+from aniso_core.text import nearest_first, visible
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights are: a folder, or a `.gguf` file in it, and how to speak of them."""
+
+    kind: str
+    folder: Path
+    name: str
+    gguf: str | None = None
+    revision: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "auto") -> Source:
+    """Return where the requested model's files are, fetched from the hub where needed; raises AnisoError."""
+    by_name = {preset.name: preset for preset in presets}
+    if request.model is None and not presets:
+        message = "This adapter has no model of its own; name one with --model (a folder, a .gguf file or a hub id)."
+        raise AnisoError(message)
+    wanted = presets[0].name if request.model is None else request.model
+    preset = by_name.get(wanted)
+    if preset is not None and preset.bundled:
+        name = f"{adapter}-{preset.name}"
+        return _local(request, Source("bundled", Path(preset.where), name, notes=(preset.summary,)))
+    where = preset.where if preset is not None else wanted
+    path = Path(where).expanduser()
+    if path.is_file():
+        if path.suffix != ".gguf":
+            message = f"{visible(where)} is a file but no .gguf; give a folder with config.json, or a .gguf file."
+            raise AnisoError(message)
+        return _local(request, Source("gguf", path.parent, path.stem, gguf=path.name))
+    if path.is_dir():
+        return _local(request, Source("folder", path, path.resolve().name))
+    if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
+        known = ", ".join(nearest_first(wanted, by_name)) or "none"
+        message = (
+            f"There is no model {visible(wanted)!r}: it is no preset (those are {known}), no folder, no .gguf file "
+            "and no hub id (ORG/NAME)."
+        )
+        raise AnisoError(message)
+    from aniso_core.hub import fetch
+
+    folder, commit, notes = fetch(where, request, _trusted_commit(request, where))
+    return Source("hub", folder, where, revision=commit, notes=notes)
+
+
+def weights_sha256(source: Source) -> str:
+    """Return the SHA-256 over the names and contents of the weight files, in order of their names."""
+    digest = hashlib.sha256()
+    for path in weight_files(source):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def weight_files(source: Source) -> list[Path]:
+    """Return the files that hold the weights, safetensors before pickles."""
+    if source.gguf:
+        return [source.folder / source.gguf]
+    return sorted(source.folder.glob("*.safetensors")) or sorted(source.folder.glob("*.bin"))
+
+
+def is_pickled(source: Source) -> bool:
+    """Return whether the weights are in pickles alone."""
+    return not any(path.suffix != ".bin" for path in weight_files(source))
+
+
+def _local(request: ModelRequest, source: Source) -> Source:
+    """Return a source on this machine; raises AnisoError on options that only a hub id can have."""
+    if request.revision is not None:
+        message = f"{visible(source.name)} is on this machine and has no revisions; --revision goes with a hub id."
+        raise AnisoError(message)
+    if request.trust_remote_code is not None:
+        message = "--trust-remote-code ORG/NAME@COMMIT goes with that hub id as --model; local code is never run."
+        raise AnisoError(message)
+    return source
+
+
+def _trusted_commit(request: ModelRequest, where: str) -> str | None:
+    if request.trust_remote_code is None:
+        return None
+    match = _TRUSTED.fullmatch(request.trust_remote_code)
+    if match is None or match[1] != where:
+        message = (
+            f"--trust-remote-code wants {visible(where)}@COMMIT with the full 40-digit commit, "
+            f"got {visible(request.trust_remote_code)!r}."
+        )
+        raise AnisoError(message)
+    return match[2]
