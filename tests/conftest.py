@@ -124,7 +124,14 @@ def fresh_registry() -> Iterator[Callable[[], None]]:
 
 
 @pytest.fixture
-def aniso() -> Iterator[Callable[..., Ran]]:
+def unreported(monkeypatch, fresh_registry) -> None:
+    """Leave out the reporters that ship with aniso, whose work has tests of its own and takes longer than a run."""
+    monkeypatch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report")
+    fresh_registry()
+
+
+@pytest.fixture
+def aniso(unreported) -> Iterator[Callable[..., Ran]]:
     """Return a function that runs the command in this process; a traceback in it fails the test."""
     from click.testing import CliRunner
 
@@ -175,7 +182,7 @@ def shell(tmp_path) -> Callable[..., Ran]:
     def run(*args: object, timeout: float = 60, **more: str) -> Ran:
         command = [Path(sysconfig.get_path("scripts")) / "aniso", *map(str, args)]
         done = subprocess.run(
-            command, env=os.environ | more, cwd=tmp_path, capture_output=True, timeout=timeout, check=False
+            command, env=os.environ | {"ANISO_DISABLE_PLUGINS": "aniso-report"} | more, cwd=tmp_path, capture_output=True, timeout=timeout, check=False
         )
         out, err = (data.decode("utf-8", "backslashreplace") for data in (done.stdout, done.stderr))
         return Ran(done.returncode, out, err)
@@ -190,9 +197,15 @@ def good_run(tmp_path_factory, neox, texts) -> Path:
 
     from aniso_core.cli import main
 
+    from aniso_core.plugins import registry
+
     handler = signal.getsignal(signal.SIGTERM)
     folder = tmp_path_factory.mktemp("runs") / "good"
-    result = CliRunner().invoke(main, ["profile", "--model", str(neox), "--prompts", str(texts), "--out", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report")
+        registry.cache_clear()
+        result = CliRunner().invoke(main, ["profile", "--model", str(neox), "--prompts", str(texts), "--out", str(folder)])
+    registry.cache_clear()
     signal.signal(signal.SIGTERM, handler)
     assert result.exit_code == 0, result.stderr
     return folder

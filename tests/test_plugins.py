@@ -1,0 +1,430 @@
+"""Strangers' plugins: a real one comes and goes with pip, broken ones are named and disturb nobody."""
+
+import importlib
+import json
+import os
+import re
+import site
+import subprocess
+import sys
+import textwrap
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aniso_core import store
+from aniso_core.plugins import registry
+from conftest import FEW
+
+THIRD_PARTY = Path(__file__).parent / "third_party"
+
+HEAD = "from aniso_core import *\nfrom aniso_core import hookimpl\n"
+
+
+def metric(expression: str, name: str = "strange") -> str:
+    """Return the source of a plugin of one metric whose value is an expression over the moments `m`."""
+    body = f"def of(m):\n    {expression}\n"
+    return f"{HEAD}{body}@hookimpl\ndef aniso_metrics():\n    return [Metric({name!r}, of)]\n"
+
+
+def statistic(**methods: str) -> str:
+    """Return the source of a plugin of one metric over a statistic; `methods` replaces the honest ones."""
+    honest = {"__init__": "self.n = 0", "update": "self.n += len(x)", "merge": "return self", "result": "return self.n"}
+    takes = {"__init__": "self", "update": "self, x", "merge": "self, other", "result": "self"}
+    lines = [f"    def {name}({takes[name]}): {code}" for name, code in (honest | methods).items()]
+    made = "\n".join(["class S:", *lines])
+    return f"{HEAD}{made}\n@hookimpl\ndef aniso_metrics():\n    return [Metric('a-strange', float, over=S)]\n"
+
+
+def hypothesis(yielded: str) -> str:
+    """Return the source of a plugin of one hypothesis that runs a line of code."""
+    body = f"def test(profiles, rng):\n    {yielded}\n"
+    return f"{HEAD}{body}@hookimpl\ndef aniso_hypotheses():\n    return [Hypothesis('strange', 'claim', test)]\n"
+
+
+def reporter(files: str) -> str:
+    """Return the source of a plugin of one reporter whose files are an expression."""
+    body = f"def render(report):\n    return {files}\n"
+    return f"{HEAD}{body}@hookimpl\ndef aniso_reporters():\n    return [Reporter('strange', 'summary', render)]\n"
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, unreported, fresh_registry) -> Callable[..., str]:
+    """Return a function that installs a module as a distribution of its own, for this process and its children."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    before = set(sys.modules)
+
+    def put(source: str, distribution: str = "strangers-thing", point: str = "strange", target: str = "") -> str:
+        module = f"made_{distribution.replace('-', '_')}_{len(list(folder.glob('*.py')))}"
+        (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[aniso]\n{point} = {target or module}\n")
+        importlib.invalidate_caches()
+        fresh_registry()
+        return module
+
+    yield put
+    for module in set(sys.modules) - before:
+        if module.startswith("made_"):
+            del sys.modules[module]
+
+
+def _curves(folder: Path) -> dict[tuple[str, str, str], dict]:
+    """Return the curves in a run's profile.json by (metric, stream, tokens)."""
+    data = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+    return {(c["metric"], c["stream"], c["tokens"]): c for c in data["curves"]}
+
+
+def _others_equal(run: Path, plain: Path, but: str = "strange") -> None:
+    """Assert that every curve and spectrum but the stranger's is what it is without the stranger."""
+    ours = {key: curve for key, curve in _curves(run).items() if key[0] != but}
+    assert ours == _curves(plain)
+    assert (run / "arrays.safetensors").read_bytes() == (plain / "arrays.safetensors").read_bytes()
+
+
+# A real one
+
+
+def test_a_strangers_distribution_comes_and_goes(tmp_path, neox, texts, good_run):
+    """A plugin of two files is installed with pip, listed, measured beside the built-ins, and gone when uninstalled."""
+    pytest.importorskip("pip", reason="installing is what is tested")
+    pytest.importorskip("hatchling", reason="builds the plugin without a network")
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    (purelib,) = home.glob("lib/python*/site-packages")
+    shared = "; ".join(f"site.addsitedir({folder!r})" for folder in site.getsitepackages())
+    (purelib / "shared.pth").write_text(f"import site; {shared}\n")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+        "ANISO_DISABLE_PLUGINS": "aniso-report",
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            list(map(str, command)), env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command = (python, "-c", "from aniso_core.cli import main; main()")
+    pip = (sys.executable, "-m", "pip", "-q", "--python", python)
+    run(*pip, "install", "--no-deps", "--no-build-isolation", THIRD_PARTY / "aniso-nearest-gap")
+    listed = {entry["name"]: entry for entry in json.loads(run(*command, "plugins", "--json"))}
+    assert listed["nearest_gap"]["distribution"] == "aniso-nearest-gap"
+    assert listed["nearest_gap"]["version"] == "0.3"
+    assert listed["nearest_gap"]["provides"] == {"metric": ["spectral-gap"]}
+    assert listed["nearest_gap"]["state"] == "ready"
+    run(*command, "profile", "--model", neox, "--prompts", texts, "--out", "run", "--quiet")
+    profile = store.load(tmp_path / "run")
+    assert profile.provenance.plugins["spectral-gap"] == "aniso-nearest-gap 0.3"
+    for layer, value in enumerate(profile.curve("spectral-gap").values):
+        first, second = profile.spectrum(layer)[:2]
+        assert value == 1.0 - second / first
+    _others_equal(tmp_path / "run", good_run, but="spectral-gap")
+    run(*pip, "uninstall", "-y", "aniso-nearest-gap")
+    assert "nearest" not in run(*command, "plugins")
+    assert "spectral-gap" not in run(*command, "metrics", "list")
+
+
+# Broken when loaded
+
+UNLOADABLE = {
+    "syntax error": ("def (", "SyntaxError"),
+    "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "missing import": ("import a_module_that_is_nowhere", "ModuleNotFoundError: .*a_module_that_is_nowhere"),
+    "raises": ("raise RuntimeError('line one\\nline two \\x1b[31m red')", r"RuntimeError: line one\\x0aline two \\x1b\[31m"),
+    "unknown hook": (HEAD + "@hookimpl\ndef aniso_metricks(): return []", "aniso_metricks"),
+    "hook with an argument": (HEAD + "@hookimpl\ndef aniso_metrics(model): return []", "aniso_metrics"),
+    "hook raises": (HEAD + "@hookimpl\ndef aniso_metrics(): 1 / 0", "ZeroDivisionError"),
+    "hook exits": (HEAD + "@hookimpl\ndef aniso_metrics(): raise SystemExit(0)", "SystemExit"),
+    "returns None": (HEAD + "@hookimpl\ndef aniso_metrics(): return None", "returned NoneType, wanted a list of Metric"),
+    "returns text": (HEAD + "@hookimpl\ndef aniso_metrics(): return 'x'", "returned str, wanted a list of Metric"),
+    "returns one": (HEAD + "@hookimpl\ndef aniso_metrics(): return Metric('x', float)", "returned Metric, wanted a list"),
+    "returns numbers": (HEAD + "@hookimpl\ndef aniso_metrics(): return [1]", "returned a int, wanted Metric"),
+    "another kind": (HEAD + "@hookimpl\ndef aniso_adapters(): return [Metric('x', float)]", "a Metric, wanted Adapter"),
+    "fails half-way": (
+        HEAD + "@hookimpl\ndef aniso_metrics():\n    yield Metric('half', float)\n    raise ValueError('half')",
+        "ValueError: half",
+    ),
+    "name is a number": (HEAD + "@hookimpl\ndef aniso_metrics(): return [Metric(7, float)]", "name"),
+    "of is no function": (HEAD + "@hookimpl\ndef aniso_metrics(): return [Metric('x', 3)]", "of|call"),
+}
+
+
+@pytest.mark.parametrize("case", UNLOADABLE)
+def test_a_plugin_that_does_not_load_is_left_out_in_one_line(case, install, aniso):
+    """A plugin that cannot be loaded is named with its distribution and fault; everything else is there as before."""
+    before = json.loads(aniso("plugins", "--json").out)
+    metrics = json.loads(aniso("metrics", "list", "--json").out)
+    source, wanted = UNLOADABLE[case]
+    install(source)
+    ran = aniso("plugins", "--json")
+    assert ran.code == 0
+    (line,) = ran.err.splitlines()
+    assert line.startswith("plugin strange (strangers-thing 1.0) is left out: ")
+    assert re.search(wanted, line)
+    assert line.isprintable()
+    listed = json.loads(ran.out)
+    assert [entry for entry in listed if entry["name"] != "strange"] == before
+    assert [entry["state"] for entry in listed if entry["name"] == "strange"] == ["left out"]
+    assert json.loads(aniso("metrics", "list", "--json").out) == metrics
+
+
+def test_an_entry_point_that_is_nowhere_is_left_out(install, aniso):
+    """An entry point that names a missing attribute is left out in one line."""
+    install("", target="json:absent")
+    ran = aniso("plugins")
+    assert ran.code == 0
+    assert "plugin strange (strangers-thing 1.0) is left out: AttributeError" in ran.err
+
+
+def test_a_run_with_unloadable_plugins_is_the_run_without(install, aniso, neox, texts, tmp_path, good_run):
+    """A profile beside plugins that do not load exits 0, names each, and is equal in every number."""
+    cases = ("syntax error", "exit", "missing import", "hook raises", "unknown hook", "returns text")
+    for number, case in enumerate(cases):
+        install(UNLOADABLE[case][0], distribution=f"stranger-{number}", point=f"strange{number}")
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert ran.err.count(" is left out: ") == len(cases)
+    _others_equal(tmp_path / "run", good_run)
+
+
+def test_a_look_up_that_misses_names_the_plugins_left_out(install, aniso):
+    """An unknown name is answered with the broken plugins too, as one of them may have provided it."""
+    install("import a_module_that_is_nowhere")
+    ran = aniso("metrics", "show", "strange")
+    assert ran.code == 1
+    assert "Left out: strange (strangers-thing): ModuleNotFoundError" in ran.err
+
+
+def test_debris_of_a_distribution_disturbs_nobody(install, aniso, tmp_path):
+    """A distribution's folder without metadata, as an interrupted pip leaves it, ends no look-up in a traceback."""
+    (tmp_path / "site" / "debris-1.0.dist-info").mkdir()
+    install(metric("return 1.0"))
+    ran = aniso("adapters", "show", "gema")
+    assert ran.code == 1
+    assert "the adapters are gemma" in ran.err
+
+
+# Faults while running
+
+RUNTIME = {
+    "nan": ("return float('nan')", "ValueError: returned nan, wanted a finite number"),
+    "infinite": ("return float('inf')", "returned inf, wanted a finite number"),
+    "complex": ("return 1j", "TypeError: returned complex, wanted a real number"),
+    "text": ("return 'much'", "returned str, wanted a real number"),
+    "None": ("return None", "returned NoneType, wanted a real number"),
+    "bool": ("return True", "returned bool, wanted a real number"),
+    "array": ("return m.mean", "returned ndarray, wanted a real number"),
+    "huge integer": ("return 10 ** 400", "OverflowError"),
+    "raises": ("raise RuntimeError('one\\ntwo')", r"RuntimeError: one\\x0atwo"),
+    "writes into the moments": ("m.mean[:] = 0; return 1.0", "ValueError: .*read-only"),
+    "writes into the spectrum": ("m.spectrum[:] = 0; return 1.0", "ValueError: .*read-only"),
+    "exits": ("import sys; sys.exit(0)", "SystemExit"),
+}
+
+
+@pytest.mark.parametrize("case", RUNTIME)
+def test_a_metric_that_fails_is_named_and_the_rest_is_whole(case, install, aniso, neox, texts, tmp_path, good_run):
+    """A metric that raises or returns no finite number fails alone: exit 3, one line, and all other numbers as without."""
+    expression, wanted = RUNTIME[case]
+    install(metric(expression))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run", "--json")
+    assert ran.code == 3, ran.err
+    lines = [line for line in ran.err.splitlines() if "strange" in line]
+    assert len(lines) == 1, ran.err
+    assert lines[0].startswith("The metric strange (strangers-thing 1.0) failed: ")
+    assert re.search(wanted, lines[0])
+    assert [failure["name"] for failure in json.loads(ran.out)["failures"]] == ["strange"]
+    curve = _curves(tmp_path / "run")["strange", "residual", "all"]
+    assert curve["values"] == [None, None, None]
+    assert all(gap["reason"].startswith("failed: ") for gap in curve["missing"])
+    assert [failure.name for failure in store.load(tmp_path / "run").failures] == ["strange"]
+    _others_equal(tmp_path / "run", good_run)
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [{"__init__": "1 / 0"}, {"update": "1 / 0"}, {"merge": "1 / 0"}, {"result": "1 / 0"}, {"result": "return 'x'"}],
+    ids=lambda methods: "".join(methods),
+)
+def test_a_statistic_that_fails_is_named_and_the_rest_is_whole(methods, install, aniso, neox, texts, tmp_path, good_run):
+    """A statistic that raises anywhere fails its own metrics alone."""
+    install(statistic(**methods))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run")
+    assert ran.code == 3, ran.err
+    assert ran.err.count("a-strange (strangers-thing 1.0) failed: ") == 1
+    assert re.search("ZeroDivisionError|ValueError", ran.err)
+    _others_equal(tmp_path / "run", good_run, but="a-strange")
+
+
+def test_a_statistic_that_writes_into_the_states_changes_no_other(install, aniso, neox, texts, tmp_path, good_run):
+    """A statistic that changes the tokens it is given spoils no other statistic's numbers."""
+    install(statistic(update="x.states.mul_(2); x.norms.zero_()"))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run")
+    assert ran.code in {0, 3}, ran.err
+    _others_equal(tmp_path / "run", good_run, but="a-strange")
+
+
+def test_what_a_plugin_prints_goes_to_stderr(install, aniso, neox, texts, tmp_path, good_run):
+    """Prints of a plugin, at import, in its hook and in its metric, never reach stdout, where data goes."""
+    source = metric("print('from the metric'); return 1.0")
+    install(source.replace("@hookimpl", "print('from the import')\n@hookimpl").replace("return [", "print('from the hook')\n    return ["))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["run"] == str(tmp_path / "run")
+    for said in ("from the import", "from the hook", "from the metric"):
+        assert said in ran.err
+    _others_equal(tmp_path / "run", good_run)
+
+
+def test_warnings_of_a_metric_stay_quiet(install, aniso, neox, texts, tmp_path):
+    """A metric that warns is measured like any other."""
+    install(metric("import warnings; warnings.warn('careful'); return 1.0"))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run")
+    assert (ran.code, ran.err.count("careful")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        (hypothesis("raise RuntimeError('no')"), "RuntimeError: no"),
+        (hypothesis("return None"), "TypeError"),
+        (hypothesis("yield 'supported'"), "yielded a str, wanted a Verdict"),
+        (hypothesis("import sys; sys.exit(0)"), "SystemExit"),
+        (hypothesis("yield Verdict('strange', 'paper', 'm', 'refuted', 'b', details={'x': object()})"), "object"),
+        (reporter("1 / 0"), "ZeroDivisionError"),
+        (reporter("None"), "TypeError"),
+        (reporter("['page']"), "yielded a str, wanted a ReportFile"),
+        (reporter("[ReportFile('page.txt', 'text')]"), "bytes"),
+        (reporter("[ReportFile('../page.txt', b'x')]"), "plain name"),
+        (reporter("[ReportFile('page.txt', b'\\xff', show=True)]"), "utf-8|UTF-8|show"),
+    ],
+    ids=["h raises", "h None", "h text", "h exits", "h details", "r raises", "r None", "r text", "r str", "r path", "r show"],
+)
+def test_a_hypothesis_or_reporter_that_fails_is_named(source, wanted, install, aniso, neox, texts, tmp_path, good_run):
+    """A hypothesis or reporter that fails is named with its fault: exit 3, and the run is whole without its part."""
+    install(source)
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run", "--json")
+    assert ran.code == 3, ran.err
+    lines = [line for line in ran.err.splitlines() if "strange" in line]
+    assert len(lines) == 1, ran.err
+    assert "(strangers-thing 1.0) failed: " in lines[0]
+    assert re.search(wanted, lines[0])
+    assert [failure["name"] for failure in json.loads(ran.out)["failures"]] == ["strange"]
+    judged = store.load_judged(tmp_path / "run")
+    assert [failure.name for failure in judged.failures] == ["strange"]
+    assert judged.verdicts == store.load_judged(good_run).verdicts
+    assert sorted(path.name for path in tmp_path.glob("**/*page*")) == []
+    _others_equal(tmp_path / "run", good_run)
+
+
+@pytest.mark.parametrize("number", ["float('nan')", "np.float64(0.5)", "np.int64(3)", "np.bool_(True)"])
+def test_a_verdict_of_odd_numbers_is_kept_as_json(number, install, aniso, neox, texts, tmp_path):
+    """A verdict whose numbers are numpy's or NaN is written and told as JSON, or its hypothesis fails by name."""
+    made = f"import numpy as np; yield Verdict('strange', 'paper', 'm', 'refuted', 'b', estimate={number}, details={{'x': {number}}})"
+    install(hypothesis(made))
+    ran = aniso("profile", "--model", neox, "--prompts", texts, *FEW, "--out", tmp_path / "run", "--json")
+    assert ran.code in {0, 3}, ran.err
+    told = json.loads(ran.out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    kept = [v.hypothesis for v in store.load_judged(tmp_path / "run").verdicts]
+    assert ("strange" in kept) == (ran.code == 0) == ("strange" in {v["hypothesis"] for v in told["verdicts"]})
+
+
+@pytest.mark.parametrize("documents", ["[]", "[Document('1', ' ')]", "[Document('1', 'a'), Document('1', 'b')]"])
+def test_a_prompt_set_that_is_wrong_is_refused(documents, install, refused):
+    """The documents of a plugin's prompt set meet the rules of a file: none, blank or twice the same id is refused."""
+    made = f"PromptSet('strange', 's', 's', 'l', lambda: {documents})"
+    install(f"{HEAD}@hookimpl\ndef aniso_prompts():\n    return [{made}]\n")
+    refused("--prompts", "strange", wants=("no prompts|no texts|blank|ids must differ",))
+
+
+# Names
+
+
+def test_a_stranger_cannot_take_a_built_in_name(install, aniso, neox, texts, tmp_path, good_run):
+    """A stranger's metric of a built-in's name is left out with both distributions named; the built-in stays."""
+    install(metric("return -1.0", name="isoscore"), point="a_first")
+    assert registry().distribution("metric", "isoscore").startswith("aniso ")
+    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", tmp_path / "run")
+    assert ran.code == 0
+    (line,) = [line for line in ran.err.splitlines() if "left out" in line]
+    assert "plugin a_first (strangers-thing 1.0)" in line
+    assert "metric 'isoscore' is provided by aniso as well; uninstall one" in line
+    _others_equal(tmp_path / "run", good_run)
+
+
+@pytest.mark.parametrize("strangers", [2, 3, 4])
+def test_strangers_of_one_name_are_all_left_out(strangers, install, aniso):
+    """Where several strangers claim one name none gets it, and each is told of another."""
+    for number in range(strangers):
+        install(metric("return 1.0"), distribution=f"stranger-{number}", point=f"strange{number}")
+    ran = aniso("metrics", "show", "strange")
+    assert ran.code == 1
+    assert "There is no metric 'strange'" in ran.err
+    for number in range(strangers):
+        assert f"plugin strange{number} (stranger-{number} 1.0) is left out: metric 'strange' is provided by" in ran.err
+
+
+def test_two_plugins_of_one_entry_point_name_are_both_loaded(install, aniso):
+    """Two distributions may name their entry points alike; what counts is the names of what they provide."""
+    install(metric("return 1.0", name="one"), distribution="stranger-1")
+    install(metric("return 2.0", name="two"), distribution="stranger-2")
+    listed = {entry["name"]: entry["distribution"] for entry in json.loads(aniso("metrics", "list", "--json").out)}
+    assert (listed["one"], listed["two"]) == ("stranger-1 1.0", "stranger-2 1.0")
+
+
+@pytest.mark.parametrize("disabled", ["strange", "strangers-thing", " strange , other"])
+def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, aniso, monkeypatch, fresh_registry):
+    """ANISO_DISABLE_PLUGINS leaves out plugins by entry point or distribution without importing them."""
+    module = install(metric("return 1.0"))
+    assert "strange" in registry().names("metric")
+    del sys.modules[module]
+    monkeypatch.setenv("ANISO_DISABLE_PLUGINS", disabled)
+    fresh_registry()
+    ran = aniso("metrics", "show", "strange")
+    assert ran.code == 1
+    assert "left out" not in ran.err
+    assert module not in sys.modules
+
+
+def test_hooks_are_traced_on_stderr(install, aniso, monkeypatch, fresh_registry):
+    """ANISO_TRACE_HOOKS writes each hook call to stderr and nothing else to stdout."""
+    install(metric("return 1.0"))
+    plain = aniso("metrics", "list", "--json")
+    assert plain.err == ""
+    monkeypatch.setenv("ANISO_TRACE_HOOKS", "1")
+    fresh_registry()
+    traced = aniso("metrics", "list", "--json")
+    assert traced.out == plain.out
+    assert "aniso_metrics: strange (strangers-thing) gave 1" in traced.err
+    assert "aniso_adapters: gemma (aniso-gemma) gave 1" in traced.err
+
+
+def test_a_hidden_family_is_named_with_its_command(monkeypatch, fresh_registry, aniso, neox, texts, tmp_path):
+    """Without aniso-gemma, `--adapter gemma` says what to install, and everything else works."""
+    from importlib import metadata
+
+    real = metadata.distributions
+
+    def without(**context):
+        return (d for d in real(**context) if d.metadata["Name"] != "aniso-gemma")
+
+    monkeypatch.setattr(metadata, "distributions", without)
+    fresh_registry()
+    ran = aniso("profile", "--adapter", "gemma", "--out", tmp_path / "no")
+    assert ran.code == 1
+    assert "There is no adapter 'gemma'" in ran.err
+    assert "Not installed: aniso-gemma (pip install aniso-gemma)." in ran.err
+    assert not (tmp_path / "no").exists()
+    assert aniso("profile", "--model", neox, "--prompts", texts, *FEW, "--out", tmp_path / "run").code == 0
+    assert "gemma" not in aniso("adapters", "list").out
