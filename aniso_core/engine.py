@@ -5,7 +5,7 @@ The engine is given adapters' probes, metrics, hypotheses and reporters; it neve
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ from aniso_core.records import (
     Site,
     Verdict,
 )
-from aniso_core.text import nearest_first, visible
+from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import TOKEN_SETS, Document, check_token_sets, plan_batches, texts_sha256
 
 Progress = Callable[[int, int], None]
@@ -159,15 +159,26 @@ def render(
         try:
             with quiet_plugin():
                 made = list(reporter.render(current))
-            for file in made:
-                if not isinstance(file, ReportFile):
-                    message = f"yielded a {type(file).__name__}, wanted a ReportFile"
-                    raise TypeError(message)  # noqa: TRY301 - counted with whatever else the plugin raises
+            _check_files(made, {file.name for file in files})
         except Exception as error:  # noqa: BLE001 - a plugin's reporter may raise anything
             failures.append(_failure("reporter", reporter.name, owners, error))
         else:
             files += made
     return tuple(files[len(report.files) :]), tuple(failures)
+
+
+def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
+    """Raise TypeError or ValueError where a reporter made something else than files with plain, new names."""
+    for number, file in enumerate(made):
+        if not isinstance(file, ReportFile):
+            message = f"yielded a {type(file).__name__}, wanted a ReportFile"
+            raise TypeError(message)
+        if not is_file_name(file.name):
+            message = f"named a file {file.name!r}; wanted at most 100 characters of a-z, 0-9, '.', '_' and '-'"
+            raise ValueError(message)
+        if file.name in taken or file.name in {other.name for other in made[:number]}:
+            message = f"named a file {file.name!r}, which exists already"
+            raise ValueError(message)
 
 
 def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: Exception) -> Failure:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aniso_core.errors import AnisoError
 from aniso_core.records import PAPER, Curve, Profile
 from aniso_core.text import visible
 
@@ -70,10 +69,9 @@ def _paper_views(profile: Profile) -> Iterator[Curve]:
     stored = {(curve.metric, curve.tokens) for curve in profile.curves if curve.stream == PAPER}
     for metric, tokens in dict.fromkeys((curve.metric, curve.tokens) for curve in profile.curves):
         if (metric, tokens) not in stored:
-            try:
-                yield profile.curve(metric, PAPER, tokens)
-            except AnisoError:
-                continue  # a stream is missing, so this view does not exist
+            view = profile.find(metric, PAPER, tokens)
+            if view is not None:
+                yield view
 
 
 def _finite(value: float | None) -> float | None:

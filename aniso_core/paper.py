@@ -1,8 +1,5 @@
 """What the hypotheses share that judge by the notebooks' own criteria."""
 
-import numpy as np
-
-from aniso_core.errors import AnisoError
 from aniso_core.records import PAPER, Array, Profile, Verdict
 
 
@@ -11,11 +8,8 @@ def paper_shares(profile: Profile) -> Array | None:
 
     None where the profile does not hold it at every layer.
     """
-    try:
-        values = profile.curve("top-eigenvalue-share", PAPER, "all").array()
-    except AnisoError:
-        return None
-    return values if bool(np.isfinite(values).all()) else None
+    curve = profile.find("top-eigenvalue-share", PAPER, "all")
+    return curve.array() if curve is not None and None not in curve.values else None
 
 
 def unmeasurable(hypothesis: str, profile: Profile, least: int, reason: str = "") -> Verdict:

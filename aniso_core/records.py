@@ -210,9 +210,7 @@ class Profile:
 
         Raises AnisoError, naming what the profile holds, where it holds no such curve.
         """
-        found = self._stored(metric, stream, tokens)
-        if found is None and stream == PAPER:
-            found = self._paper_view(metric, tokens)
+        found = self.find(metric, stream, tokens)
         if found is None:
             have = nearest_first(metric, {c.metric for c in self.curves})
             where = sorted({f"{c.stream}/{c.tokens}" for c in self.curves})
@@ -222,6 +220,11 @@ class Profile:
             )
             raise AnisoError(message)
         return found
+
+    def find(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve | None:
+        """Return the curve of `metric` as `curve` does, None where the profile holds no such curve."""
+        found = self._stored(metric, stream, tokens)
+        return self._paper_view(metric, tokens) if found is None and stream == PAPER else found
 
     def spectrum(self, layer: int, stream: str = "residual", tokens: str = "all") -> Array:
         """Return the eigenvalues at a site, float64[d] descending; raises AnisoError where none were kept."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from aniso_core.errors import AnisoError
 from aniso_core.records import FORMAT, Failure, Profile, ReportFile, Spectrum, Verdict
-from aniso_core.text import visible
+from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
@@ -84,7 +84,7 @@ def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
     """Write a report's files into `folder`, replacing those of the same names one by one, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        if Path(file.name).name != file.name or file.name in {"", ".", ".."}:
+        if not is_file_name(file.name):
             message = f"A reporter named a file {visible(file.name)!r}; wanted a plain name inside {REPORT}/."
             raise AnisoError(message)
         write_file(folder / file.name, file.data)

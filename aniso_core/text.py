@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _ESCAPES = ((0x100, ("x", 2)), (0x10000, ("u", 4)))  # how Python writes characters below each limit
-_MAX_SLUG = 80  # room for a time stamp before the 100 characters that every file system takes
+_LONGEST_SLUG = 60  # leaves room for a time and an ending within the 100 characters that every file system takes
 
 
 def visible(text: object) -> str:
@@ -25,11 +25,28 @@ def visible_lines(text: str) -> str:
 
 def slug(text: str) -> str:
     """Return a file name of `[a-z0-9._-]` that is distinct for distinct texts and safe on every file system."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")[:_MAX_SLUG]
-    if plain == text.lower() and plain:
+    plain = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")
+    if plain and plain == text.lower() and len(plain) <= _LONGEST_SLUG:
         return plain
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain or 'model'}-{digest}"
+    return f"{plain[: _LONGEST_SLUG - 9] or 'model'}-{digest}"
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether `name` is a file name that every file system takes and that leads nowhere else."""
+    return re.fullmatch(r"[a-z0-9_-][a-z0-9._-]{0,99}", name) is not None
+
+
+def short(text: object, width: int = 60) -> str:
+    """Return foreign text on one line, made visible, its middle cut out where it is longer than `width`."""
+    # Cut before escaping, too: a text of megabytes must not be escaped character by character to show its ends.
+    return _cut(visible(_cut(str(text), 10 * width)), width)
+
+
+def sentence(text: str) -> str:
+    """Return `text` with a capital first and a stop last; nothing stays nothing."""
+    bare = text.strip().rstrip(".")
+    return f"{bare[:1].upper()}{bare[1:]}." if bare else ""
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
@@ -37,6 +54,13 @@ def nearest_first(name: str, known: Iterable[str]) -> list[str]:
     ordered = sorted(known)
     close = difflib.get_close_matches(name, ordered, n=3, cutoff=0.5)
     return close + [other for other in ordered if other not in close]
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    head = (width - 3) // 2
+    return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
 
 
 def _is_unsafe(char: str) -> bool:

@@ -22,7 +22,7 @@ CLASSES: tuple[TokenClass, ...] = ("first", "outlier", "rest")
 whose norm exceeds OUTLIER_RATIO times the median norm of its window at that site; rest: all others."""
 
 OUTLIER_RATIO = 5.0
-"""Norm ratio above which a token counts as massive; ordinary tokens stay below 3 in the models of docs/concepts.md."""
+"""Norm ratio above which a token counts as massive; a convention, stated with every result that depends on it."""
 
 TOKEN_SETS: Mapping[str, tuple[TokenClass, ...]] = {
     "all": ("first", "outlier", "rest"),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: {"records", "errors", "text"},
     1: {"contracts", "moments", "spectrum", "tokens"},
-    2: {"families", "hookspecs", "store", "fold", "documents", "export", "paper", "metrics", "tokenizing"},
+    2: {"families", "words", "hookspecs", "store", "fold", "documents", "export", "paper", "metrics", "tokenizing"},
     3: {"plugins", "anatomy", "transformer", "sources", "weights", "hub"},
     4: {"engine"},
     5: {"cli", "api", "__init__"},

@@ -149,7 +149,7 @@ def profile(**chosen: Any) -> None:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
     _warn(measured, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
-    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, _owners(known, "hypothesis"))
+    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"))
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
     records = store.run_files(measured, verdicts, failures, request)
     report = Report([measured], verdicts, records, (*measured.failures, *failures), measured.provenance.started)
@@ -205,7 +205,7 @@ def render(
     known: Registry, reporters: Sequence[str], report: Report
 ) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
     """Return what the named reporters make of a report, and which of them failed."""
-    return engine.render([known.reporter(name) for name in reporters], report, _owners(known, "reporter"))
+    return engine.render([known.reporter(name) for name in reporters], report, owners_of(known, "reporter"))
 
 
 def show(files: Sequence[ReportFile]) -> None:
@@ -224,7 +224,8 @@ def default_folder(measured: Profile) -> Path:
     return base if not base.exists() else next(path for path in taken if not path.exists())
 
 
-def _owners(known: Registry, kind: str) -> dict[str, str]:
+def owners_of(known: Registry, kind: str) -> dict[str, str]:
+    """Return the distribution and version behind each item of a kind, by name."""
     return {name: known.distribution(kind, name) for name in known.names(kind)}
 
 

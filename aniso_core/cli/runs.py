@@ -3,19 +3,19 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import completing
-from aniso_core.cli.profile import PARTLY_FAILED, render, show
-from aniso_core.cli.say import out, out_json, plugins, say, table
+from aniso_core.cli.profile import PARTLY_FAILED, owners_of, render, show
+from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.errors import AnisoError
 from aniso_core.export import to_csv, to_json
 from aniso_core.plugins import Registry
-from aniso_core.records import Profile, Report, Verdict
+from aniso_core.records import Profile, Report
 from aniso_core.text import nearest_first, visible
+from aniso_core.words import told
 
 PUBLISHED = "published:"
 
@@ -34,19 +34,15 @@ _runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
-    """Judge stored runs again; RUN is a run directory or published:NAME."""
+    """Judge stored runs again, together where there are several; RUN is a run directory or published:NAME."""
     known = plugins()
     chosen = [known.hypothesis(name) for name in hypotheses or known.names("hypothesis")]
-    owners = {h.name: known.distribution("hypothesis", h.name) for h in chosen}
-    verdicts, failures = engine.judge(chosen, find_profiles(known, runs), seed, owners)
+    verdicts, failures = engine.judge(chosen, find_profiles(known, runs), seed, owners_of(known, "hypothesis"))
     if as_json:
         out_json(store.to_plain(verdicts))
     else:
-        table(
-            ["hypothesis", "model", "verdict", "because"],
-            [_row(v) for v in verdicts],
-            wrap=["hypothesis", "model", "verdict", "because"],
-        )
+        for verdict in verdicts:
+            paragraph(f"{verdict.hypothesis}, {verdict.subject}", told(verdict))
     for failure in failures:
         say(f"The hypothesis {failure.name} ({failure.distribution}) failed: {failure.reason}.")
     if failures:
@@ -81,7 +77,8 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
         drawn = Report(profiles, judged.verdicts, records, judged.failures, profiles[0].provenance.started)
     else:
-        verdicts, failures = engine.judge([i.value for i in known.items("hypothesis")], profiles)
+        hypotheses = [item.value for item in known.items("hypothesis")]
+        verdicts, failures = engine.judge(hypotheses, profiles, owners=owners_of(known, "hypothesis"))
         made = datetime.now(UTC).isoformat(timespec="seconds")
         drawn = Report(profiles, verdicts, (), failures, made)
     files, failed = render(known, reporters or known.names("reporter"), drawn)
@@ -119,17 +116,12 @@ def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
 def _published(known: Registry, name: str) -> Profile:
     found: dict[str, Profile] = {}
     for item in known.items("adapter"):
-        found |= item.value.published()
+        try:
+            found |= item.value.published()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and others have profiles too
+            say(f"The adapter {item.name} gives no published profiles: {type(error).__name__}: {error}")
     if name not in found:
         listed = ", ".join(nearest_first(name, found)) or "none"
         message = f"There is no published profile {visible(name)!r}; the published profiles are {listed}."
         raise AnisoError(message)
     return found[name]
-
-
-def _row(verdict: Verdict) -> tuple[Any, ...]:
-    said = f"{verdict.criterion}: {verdict.outcome}" + (f" ({verdict.label})" if verdict.label else "")
-    because = verdict.because
-    if verdict.false_positive_rate is not None:
-        because += f". Chance of this outcome under {verdict.false_positive_null}: {verdict.false_positive_rate:.0%}"
-    return verdict.hypothesis, verdict.subject, said, because

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,12 @@ def plugins() -> Registry:
     for broken in found.broken:
         say(str(broken))
     return found
+
+
+def paragraph(heading: str, text: str) -> None:
+    """Write a heading and, indented below it, a text wrapped at 80 columns to stdout."""
+    click.echo(visible(heading))
+    click.echo(textwrap.fill(visible(text), 80, initial_indent="  ", subsequent_indent="  "))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrap: Sequence[str] = ()) -> None:

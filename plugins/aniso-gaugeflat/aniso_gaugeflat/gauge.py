@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 
-from aniso_core.errors import AnisoError
 from aniso_core.paper import paper_shares, unmeasurable
 from aniso_core.records import PAPER, Array, Profile, Verdict
 
@@ -39,7 +38,7 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
         if share is None:
             yield unmeasurable("gauge-flatness", profile, 1)
         elif profile.model.norm != "rmsnorm":
-            norm = profile.model.norm or "no recognised norm"
+            norm = "LayerNorm" if profile.model.norm else "no recognised norm"
             yield unmeasurable(
                 "gauge-flatness", profile, 1, f"the claim is about RMSNorm models and this one has {norm}"
             )
@@ -54,10 +53,8 @@ def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> I
         means = {}
         for stream in ("residual", "normed", PAPER):
             for tokens in ("all", "bulk"):
-                try:
-                    values = profile.curve("norm-cv", stream, tokens).array()
-                except AnisoError:
-                    continue
+                curve = profile.find("norm-cv", stream, tokens)
+                values = np.array([]) if curve is None else curve.array()
                 if np.isfinite(values).any():
                     means[f"{stream}/{tokens}"] = float(np.nanmean(values))
         if not means:

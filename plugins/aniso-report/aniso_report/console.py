@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
+from aniso_core.text import short
+from aniso_core.words import told
 from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
-from aniso_report.names import labels, short
+from aniso_report.names import labels
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,8 +89,7 @@ def _verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
         _paragraph(console, "Verdicts")
     for verdict in verdicts:
         _paragraph(console, f"{short(verdict.hypothesis)}, {short(verdict.subject)}", "  ")
-        said = (words.outcome(verdict) + ".", words.because(verdict), words.error_rate(verdict))
-        _paragraph(console, " ".join(part for part in said if part), "    ")
+        _paragraph(console, told(verdict), "    ")
 
 
 def _table(headings: Sequence[str], left: int = 0) -> "Table":

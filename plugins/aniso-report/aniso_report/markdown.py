@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from aniso_core.records import Profile, Report, ReportFile, Verdict
+from aniso_core.text import short
+from aniso_core.words import because, error_rate, outcome
 from aniso_report import layers, words
-from aniso_report.names import labels, short, stems
+from aniso_report.names import labels, stems
 
 _HOW_TO_READ = (
     "The share of the first direction is the largest eigenvalue of the states' covariance over the sum of all: 1/d "
@@ -73,10 +75,10 @@ def _profile(profile: Profile, heading: str) -> Iterator[str]:
 def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
     lines = []
     for verdict in verdicts:
-        said = (words.because(verdict), words.error_rate(verdict))
+        said = (because(verdict), error_rate(verdict))
         reason = " ".join(escaped(part) for part in said if part)
         about = f"**{escaped(verdict.hypothesis)}**, {escaped(short(verdict.subject))}"
-        lines.append(f"* {about}: **{escaped(words.outcome(verdict))}**. {reason}")
+        lines.append(f"* {about}: **{escaped(outcome(verdict))}**. {reason}")
     if lines:
         yield "## Verdicts"
         yield "\n".join(lines)

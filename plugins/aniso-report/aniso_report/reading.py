@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso_core.errors import AnisoError
 from aniso_core.records import PAPER, Curve, Profile
 
 SHARE = "top-eigenvalue-share"
@@ -24,11 +23,8 @@ class Peak:
 
 def curve(profile: Profile, metric: str, stream: str, tokens: str = "all") -> Curve | None:
     """Return a curve that holds at least one value, None where the profile has none."""
-    try:
-        found = profile.curve(metric, stream, tokens)
-    except AnisoError:
-        return None
-    return found if np.isfinite(found.array()).any() else None
+    found = profile.find(metric, stream, tokens)
+    return found if found is not None and np.isfinite(found.array()).any() else None
 
 
 def main_stream(profile: Profile) -> str:

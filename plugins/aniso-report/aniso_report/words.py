@@ -1,10 +1,10 @@
-"""Profiles and verdicts in words, shared by console and page."""
+"""Profiles in words, shared by console and page."""
 
 from collections.abc import Iterator, Sequence
 
-from aniso_core.records import PAPER, Failure, Profile, Verdict
+from aniso_core.records import PAPER, Failure, Profile
+from aniso_core.text import sentence, short
 from aniso_report import reading
-from aniso_report.names import short
 from aniso_report.reading import RESIDUAL, SHARE
 
 NOTABLE = 0.05
@@ -88,42 +88,6 @@ def cautions(profile: Profile) -> Iterator[str]:
 def failure(failed: Failure) -> str:
     """Return one sentence about a plugin's part that failed."""
     return sentence(f"{failed.kind} {short(failed.name)} ({short(failed.distribution)}): {short(failed.reason, 300)}")
-
-
-def outcome(verdict: Verdict) -> str:
-    """Return the outcome with the criterion in front where it is the notebooks' own, and the criterion's label."""
-    said = verdict.outcome.replace("_", " ")
-    label = f" ({short(verdict.label)})" if verdict.label else ""
-    return f"{PAPER}: {said}{label}" if verdict.criterion == "paper" else f"{said}{label}"
-
-
-def error_rate(verdict: Verdict) -> str:
-    """Return how often the criterion is wrong when the claim is false, in words; empty where nothing was claimed."""
-    if verdict.outcome in {"not_testable", "descriptive"}:
-        return ""
-    rate = verdict.false_positive_rate
-    if rate is None:
-        return "How often this criterion supports a false claim is not known."
-    under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
-    return f"Where the claim is false{under}, this criterion says supported {_often(rate)}."
-
-
-def because(verdict: Verdict) -> str:
-    """Return the verdict's reason as a sentence."""
-    p = f" p = {verdict.p:.3g}." if verdict.p is not None else ""
-    return (sentence(short(verdict.because, 600)) + p).strip()
-
-
-def sentence(text: str) -> str:
-    """Return `text` with a capital first and a stop last; nothing stays nothing."""
-    bare = text.strip().rstrip(".")
-    return f"{bare[:1].upper()}{bare[1:]}." if bare else ""
-
-
-def _often(rate: float) -> str:
-    if 0 < rate < 0.01:  # noqa: PLR2004 - one in a hundred
-        return f"in {1000 * rate:.1f} of 1,000 cases"
-    return f"in {100 * rate:.0f} of 100 cases"
 
 
 def _first_token_note(profile: Profile) -> Iterator[str]:

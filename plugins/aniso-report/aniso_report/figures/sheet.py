@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aniso_core.records import Profile, ReportFile
-from aniso_report.names import short
+from aniso_core.text import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
