@@ -111,6 +111,9 @@ def head(figure: "Figure", title: str, axes: "Axes") -> None:
 
 def files(figure: "Figure", name: str) -> Iterator[ReportFile]:
     """Yield the figure as PNG and PDF, the same bytes every time."""
+    # The layout costs more than the drawing, so it is settled once for all formats.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for kind, information in _INFORMATION.items():
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=_DPI, metadata=information)
