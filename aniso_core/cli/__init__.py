@@ -10,11 +10,8 @@ from typing import Any
 
 import click
 
-from aniso_core.cli.say import say
+from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.errors import AnisoError
-
-TRACEBACK = "ANISO_TRACEBACK"
-"""Environment variable: when set, a handled error shows its traceback too."""
 
 _COMMANDS = {
     "profile": "profile:profile",

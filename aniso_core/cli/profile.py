@@ -1,8 +1,6 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,12 @@ import click
 from aniso_core import engine, store
 from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing
+from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of, progressing, render, show
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import ModelRequest
-from aniso_core.documents import read_documents
-from aniso_core.engine import Progress
-from aniso_core.errors import AnisoError
-from aniso_core.plugins import Registry, UnknownNameError
-from aniso_core.records import STREAMS, Failure, Profile, Report, ReportFile
-from aniso_core.text import slug, visible
-from aniso_core.tokens import TOKEN_SETS, Document
-
-PARTLY_FAILED = 3
-"""Exit code of a run that is whole but for a plugin's part that failed."""
+from aniso_core.records import STREAMS, Profile, Report
+from aniso_core.text import slug
+from aniso_core.tokens import TOKEN_SETS
 
 
 @click.command()
@@ -141,11 +133,12 @@ def profile(**chosen: Any) -> None:
     loud = not chosen["quiet"]
     if loud:
         say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
-    probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
+    with blaming(f"adapter {adapter.name}", known.distribution("adapter", adapter.name)):
+        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
     if loud:
         for note in probe.info.notes:
             say(f"Note: {note}.")
-    with _progress(shown=loud) as progress:
+    with progressing(shown=loud) as progress:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
     _warn(measured, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
@@ -186,47 +179,12 @@ _REQUESTED = (
 )
 
 
-def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
-    """Return the name and documents of a prompt set or of a file; raises AnisoError where it is neither."""
-    if wanted in known.names("prompts"):
-        return wanted, known.prompts(wanted).load()
-    path = Path(wanted)
-    if path.exists():
-        return path.name, read_documents(path, encoding)
-    try:
-        known.prompts(wanted)
-    except UnknownNameError as error:
-        message = f"There is no file {visible(wanted)}, and: {error}"
-        raise AnisoError(message) from error
-    raise AssertionError
-
-
-def render(
-    known: Registry, reporters: Sequence[str], report: Report
-) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
-    """Return what the named reporters make of a report, and which of them failed."""
-    return engine.render([known.reporter(name) for name in reporters], report, owners_of(known, "reporter"))
-
-
-def show(files: Sequence[ReportFile]) -> None:
-    """Write to stderr the files that reporters mean for the terminal."""
-    for file in files:
-        if file.show:
-            for line in file.data.decode().splitlines():
-                say(line)
-
-
 def default_folder(measured: Profile) -> Path:
     """Return runs/<time>-<model>, with a number where that is taken."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
     taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
     return base if not base.exists() else next(path for path in taken if not path.exists())
-
-
-def owners_of(known: Registry, kind: str) -> dict[str, str]:
-    """Return the distribution and version behind each item of a kind, by name."""
-    return {name: known.distribution(kind, name) for name in known.names(kind)}
 
 
 def _plain(value: Any) -> Any:
@@ -242,19 +200,3 @@ def _warn(measured: Profile, *, loud: bool) -> None:
     if prompts.windows > prompts.documents:
         split = f"split into {prompts.windows} windows of at most {prompts.max_length} tokens"
         say(f"Note: {prompts.documents} documents were {split}.")
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Progress | None]:
-    """Yield a function that draws a bar with the time left on a terminal, None where nobody watches."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tokens"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measuring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,7 +8,7 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import completing
-from aniso_core.cli.profile import PARTLY_FAILED, owners_of, render, show
+from aniso_core.cli.parts import PARTLY_FAILED, owners_of, render, show
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.errors import AnisoError
 from aniso_core.export import to_csv, to_json

@@ -13,6 +13,9 @@ import click
 from aniso_core.plugins import Registry, registry
 from aniso_core.text import visible, visible_lines
 
+TRACEBACK = "ANISO_TRACEBACK"
+"""Environment variable: when set, a handled error shows its traceback too."""
+
 
 def say(line: str) -> None:
     """Write one line for people to stderr."""

@@ -1,0 +1,86 @@
+"""What the commands share that measure, judge and draw: look-ups, reporters, progress, and whom to blame."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from aniso_core import engine
+from aniso_core.cli.say import TRACEBACK, say
+from aniso_core.documents import check_documents, read_documents
+from aniso_core.engine import Progress
+from aniso_core.errors import AnisoError
+from aniso_core.plugins import Registry, UnknownNameError
+from aniso_core.records import Failure, Report, ReportFile
+from aniso_core.text import visible
+from aniso_core.tokens import Document
+
+PARTLY_FAILED = 3
+"""Exit code of a run that is whole but for a plugin's part that failed."""
+
+
+def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
+    """Return the name and documents of a prompt set or of a file; raises AnisoError where it is neither."""
+    if wanted in known.names("prompts"):
+        with blaming(f"prompt set {wanted}", known.distribution("prompts", wanted)):
+            return wanted, check_documents(known.prompts(wanted).load())
+    path = Path(wanted)
+    if path.exists():
+        return path.name, read_documents(path, encoding)
+    try:
+        known.prompts(wanted)
+    except UnknownNameError as error:
+        message = f"There is no file {visible(wanted)}, and: {error}"
+        raise AnisoError(message) from error
+    raise AssertionError
+
+
+def render(
+    known: Registry, reporters: Sequence[str], report: Report
+) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
+    """Return what the named reporters make of a report, and which of them failed."""
+    return engine.render([known.reporter(name) for name in reporters], report, owners_of(known, "reporter"))
+
+
+def show(files: Sequence[ReportFile]) -> None:
+    """Write to stderr the files that reporters mean for the terminal."""
+    for file in files:
+        if file.show:
+            for line in file.data.decode().splitlines():
+                say(line)
+
+
+def owners_of(known: Registry, kind: str) -> dict[str, str]:
+    """Return the distribution and version behind each item of a kind, by name."""
+    return {name: known.distribution(kind, name) for name in known.names(kind)}
+
+
+@contextmanager
+def blaming(part: str, distribution: str) -> Iterator[None]:
+    """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already."""
+    try:
+        yield
+    except AnisoError:
+        raise
+    except Exception as error:
+        message = (
+            f"The {part} ({distribution}) failed: {type(error).__name__}: {error}; {TRACEBACK}=1 shows where, and its "
+            "author is the one to tell."
+        )
+        raise AnisoError(message) from error
+
+
+@contextmanager
+def progressing(*, shown: bool) -> Iterator[Progress | None]:
+    """Yield a function that draws a bar with the time left on a terminal, None where nobody watches."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tokens"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
