@@ -8,10 +8,11 @@ import subprocess
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 # Read when transformers and huggingface_hub are imported: no test may reach the network by accident.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -32,11 +33,12 @@ FEW = ("--metric", "top-eigenvalue-share", "--metric", "norm-mean")
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: exit code, stdout, stderr."""
+    """How a command ended: exit code, stdout, stderr; and the run directory that it was told to write, if any."""
 
     code: int
     out: str
     err: str
+    run: Path | None = None
 
 
 @pytest.fixture(scope="session")
@@ -110,34 +112,30 @@ def texts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def fresh_registry() -> Iterator[Callable[[], None]]:
-    """Return a function that forgets the loaded plugins; they are forgotten before and after the test as well."""
+def fresh_registry(monkeypatch) -> Iterator[Callable[[], None]]:
+    """Return a function that forgets the loaded plugins; they are forgotten before and after the test as well.
+
+    The reporters that ship with aniso are left out: they have tests of their own and take longer than a tiny run.
+    """
     from aniso_core import plugins
 
     def forget() -> None:
         for cached in (plugins.registry, plugins.official_distributions, plugins._installed):
             cached.cache_clear()
 
+    monkeypatch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report")
     forget()
     yield forget
     forget()
 
 
 @pytest.fixture
-def unreported(monkeypatch, fresh_registry) -> None:
-    """Leave out the reporters that ship with aniso, whose work has tests of its own and takes longer than a run."""
-    monkeypatch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report")
-    fresh_registry()
-
-
-@pytest.fixture
-def aniso(unreported) -> Iterator[Callable[..., Ran]]:
+def aniso(fresh_registry) -> Iterator[Callable[..., Ran]]:
     """Return a function that runs the command in this process; a traceback in it fails the test."""
-    from click.testing import CliRunner
-
     from aniso_core.cli import main
 
     handler = signal.getsignal(signal.SIGTERM)
+    fresh_registry()
 
     def run(*args: object) -> Ran:
         result = CliRunner().invoke(main, [str(arg) for arg in args])
@@ -150,8 +148,19 @@ def aniso(unreported) -> Iterator[Callable[..., Ran]]:
 
 
 @pytest.fixture
+def measure(aniso, tmp_path, neox, texts) -> Callable[..., Ran]:
+    """Return a function that profiles the good model on the good prompts, or others that are named, into `run`."""
+
+    def run(*options: object, model: Path = neox, prompts: object = texts, out: str = "run") -> Ran:
+        ran = aniso("profile", "--model", model, "--prompts", prompts, *options, "--out", tmp_path / out)
+        return replace(ran, run=tmp_path / out)
+
+    return run
+
+
+@pytest.fixture
 def refused(aniso, tmp_path, neox, texts) -> Callable[..., str]:
-    """Return a function that profiles what must be refused: exit 1, one sentence holding each pattern, nothing written.
+    """Return a function that profiles what must be refused: exit 1, one sentence with each pattern, nothing written.
 
     Model and prompts are good ones unless the arguments name others.
     """
@@ -182,7 +191,12 @@ def shell(tmp_path) -> Callable[..., Ran]:
     def run(*args: object, timeout: float = 60, **more: str) -> Ran:
         command = [Path(sysconfig.get_path("scripts")) / "aniso", *map(str, args)]
         done = subprocess.run(
-            command, env=os.environ | {"ANISO_DISABLE_PLUGINS": "aniso-report"} | more, cwd=tmp_path, capture_output=True, timeout=timeout, check=False
+            command,
+            env=os.environ | {"ANISO_DISABLE_PLUGINS": "aniso-report"} | more,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )
         out, err = (data.decode("utf-8", "backslashreplace") for data in (done.stdout, done.stderr))
         return Ran(done.returncode, out, err)
@@ -193,10 +207,7 @@ def shell(tmp_path) -> Callable[..., Ran]:
 @pytest.fixture(scope="session")
 def good_run(tmp_path_factory, neox, texts) -> Path:
     """Return the run directory of an honest profile; tests that spoil it copy it first."""
-    from click.testing import CliRunner
-
     from aniso_core.cli import main
-
     from aniso_core.plugins import registry
 
     handler = signal.getsignal(signal.SIGTERM)
@@ -204,7 +215,9 @@ def good_run(tmp_path_factory, neox, texts) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report")
         registry.cache_clear()
-        result = CliRunner().invoke(main, ["profile", "--model", str(neox), "--prompts", str(texts), "--out", str(folder)])
+        result = CliRunner().invoke(
+            main, ["profile", "--model", str(neox), "--prompts", str(texts), "--out", str(folder)]
+        )
     registry.cache_clear()
     signal.signal(signal.SIGTERM, handler)
     assert result.exit_code == 0, result.stderr

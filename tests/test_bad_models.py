@@ -1,4 +1,4 @@
-"""Models as they come: damaged, hostile, of another kind or not there; no code of theirs runs, no traceback is shown."""
+"""Models as they come: damaged, hostile, of another kind or not there; no code of theirs runs, no traceback."""
 
 import json
 import pickle
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import FEW
 from safetensors.torch import load_file, save_file
 
 from aniso_core import store
@@ -15,7 +16,6 @@ from aniso_core.contracts import ModelRequest
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile
 from aniso_core.weights import open_model
-from conftest import FEW
 
 EVIL = """
 from pathlib import Path
@@ -57,10 +57,14 @@ AUTO_MAP = {
 # Where the model is
 
 
-@pytest.mark.parametrize("name", ["no such model", "tiny2", "./absent", "/absent/model", "~nobody_here/model", "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["no such model", "tiny2", "./absent", "/absent/model", "~nobody_here/model", "x" * 5000]
+)
 def test_a_name_that_is_nothing_lists_the_presets(name, refused):
     """A model that is no preset, folder, file or hub id is refused and the presets are listed."""
-    refused("--adapter", "pythia", "--model", name, wants=("There is no model", "presets? .*tiny", "no folder", "ORG/NAME"))
+    refused(
+        "--adapter", "pythia", "--model", name, wants=("There is no model", "presets? .*tiny", "no folder", "ORG/NAME")
+    )
 
 
 def test_the_nearest_preset_comes_first(refused):
@@ -242,7 +246,7 @@ def test_mutated_headers_never_end_in_a_traceback(copied):
             open_model(ModelRequest(model=str(copied)))
         except AnisoError as error:
             refusals += 1
-            assert "\n" not in str(error)  # noqa: PT017 - those that load have no error to look at
+            assert "\n" not in str(error)
     assert refusals > 50
 
 
@@ -416,7 +420,11 @@ def test_states_beyond_float16_are_refused_with_advice(gemma, tmp_path, refused)
 
 @pytest.mark.parametrize(
     ("tensor", "site"),
-    [("embed_in.weight", "0.residual"), ("layers.0.mlp.dense_4h_to_h.bias", "1.residual"), ("final_layer_norm.weight", "2.normed")],
+    [
+        ("embed_in.weight", "0.residual"),
+        ("layers.0.mlp.dense_4h_to_h.bias", "1.residual"),
+        ("final_layer_norm.weight", "2.normed"),
+    ],
 )
 def test_a_weight_that_is_no_number_is_found(tensor, site, copied, refused):
     """A NaN in a weight stops the run at the first site that it reaches, and the message says to check the weights."""
@@ -439,7 +447,7 @@ def test_one_block_is_measured_and_its_shape_is_not_testable(make_model, tmp_pat
 # The hub
 
 
-def test_offline_without_a_cached_copy_is_refused_at_once(refused, monkeypatch, tmp_path):
+def test_offline_without_a_cached_copy_is_refused_at_once(refused, monkeypatch):
     """--offline with nothing cached is refused without a connection and says what needs no network."""
     import socket
 
@@ -490,7 +498,7 @@ def test_what_the_hub_answers_becomes_advice(error, wants, refused, monkeypatch)
 
 @pytest.mark.parametrize("given", ["yes", "org/other@" + "a" * 40, "org/name@main", "org/name@" + "a" * 39])
 def test_trust_wants_this_very_commit(given, refused):
-    """--trust-remote-code wants the model's own id at a full commit; anything else is refused before the hub is asked."""
+    """--trust-remote-code wants the model's own id at a full commit; anything else is refused unasked."""
     refused("--model", "org/name", "--trust-remote-code", given, wants=("org/name@COMMIT", "40-digit", given))
 
 

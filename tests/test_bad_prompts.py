@@ -4,13 +4,13 @@ import json
 import re
 
 import pytest
+from conftest import FEW, TEXTS
 
 from aniso_core import store
 from aniso_core.documents import read_documents
 from aniso_core.errors import AnisoError
 from aniso_core.tokenizing import TokenizerRules
 from aniso_core.tokens import Document
-from conftest import FEW, TEXTS
 
 GOOD = "The river rose in spring and the miller opened both gates."
 REFUSED = {
@@ -146,7 +146,9 @@ def test_identical_documents_are_counted_and_have_no_spread_at_the_input(aniso, 
     assert store.load(tmp_path / "run").prompts.duplicates == 5
     for (metric, _, tokens), curve in _curves(tmp_path / "run").items():
         gaps = {gap["layer"]: gap["reason"] for gap in curve["missing"]}
-        assert [layer for layer, value in zip(curve["layers"], curve["values"], strict=True) if value is None] == list(gaps)
+        assert [layer for layer, value in zip(curve["layers"], curve["values"], strict=True) if value is None] == list(
+            gaps
+        )
         if metric in {"top-eigenvalue-share", "participation-ratio", "isoscore"} and tokens == "all":
             assert set(gaps) == set(curve["layers"])
             assert all(gaps.values())

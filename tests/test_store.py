@@ -16,7 +16,18 @@ import pytest
 
 from aniso_core import store
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Curve, Failure, Missing, ModelInfo, Profile, Provenance, ReportFile, Spectrum, Verdict
+from aniso_core.records import (
+    FORMAT,
+    Curve,
+    Failure,
+    Missing,
+    ModelInfo,
+    Profile,
+    Provenance,
+    ReportFile,
+    Spectrum,
+    Verdict,
+)
 
 MODEL = ModelInfo("m\u00fc [bold]", "X", "folder", "", "ab", 2, 4, 10, "layernorm", "pre", "float32", "cpu", "sdpa")
 
@@ -28,7 +39,9 @@ def profile() -> Profile:
     layers = (0, 1, 2)
     curves = (
         Curve("a", "1", "residual", "all", layers, (0.1 + 0.2, 5e-324, 1e308), (0.0, -0.0, None), (1.0, 1.0, None)),
-        Curve("b", "share", "residual", "all", layers, (None, 1 / 3, None), missing=(Missing(0, "why"), Missing(2, "not"))),
+        Curve(
+            "b", "share", "residual", "all", layers, (None, 1 / 3, None), missing=(Missing(0, "why"), Missing(2, "not"))
+        ),
     )
     spectra = tuple(
         Spectrum(stream, "all", layer, np.sort(rng.gamma(0.1, size=4))[::-1].copy())
@@ -153,7 +166,7 @@ def test_a_limit_on_file_sizes_leaves_nothing(good_run, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", script, good_run, tmp_path / "run"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
         capture_output=True,
         text=True,
         check=False,
@@ -186,7 +199,7 @@ def test_an_empty_folder_is_taken(profile, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_exists_is_refused_before_any_work(kind, tmp_path, aniso, neox, texts, monkeypatch):
+def test_what_exists_is_refused_before_any_work(kind, tmp_path, measure, monkeypatch):
     """An --out that holds something is refused before the model is opened, and is left as it was."""
     out = tmp_path / "run"
     if kind == "folder":
@@ -195,7 +208,7 @@ def test_what_exists_is_refused_before_any_work(kind, tmp_path, aniso, neox, tex
     else:
         out.write_text("mine")
     monkeypatch.setattr("aniso_core.weights.open_model", lambda *_a, **_k: pytest.fail("the model was opened"))
-    ran = aniso("profile", "--model", neox, "--prompts", texts, "--out", out)
+    ran = measure()
     assert (ran.code, ran.out) == (1, "")
     assert "exists already; name another folder with --out, or remove it." in ran.err
     assert (out / "note.txt" if kind == "folder" else out).read_text() == "mine"
@@ -205,24 +218,27 @@ def test_two_runs_of_one_name_do_not_mix(profile, tmp_path):
     """A folder that another run took meanwhile is not touched: the later run fails and leaves nothing."""
     records = store.run_files(profile, (), (), {})
 
-    def late() -> list[ReportFile]:
+    def late():
         _save(tmp_path / "run", profile)
         yield from records
 
-    before = None
     with pytest.raises((AnisoError, OSError)):
         store.save(tmp_path / "run", replace(profile, curves=()), late(), ())
-    before = _left(tmp_path)
     assert store.load(tmp_path / "run").curves == profile.curves
-    assert before == ["run", "run/arrays.safetensors", "run/profile.json", "run/report", "run/run.json", "run/verdicts.json"]
+    assert _left(tmp_path) == [
+        "run",
+        "run/arrays.safetensors",
+        "run/profile.json",
+        "run/report",
+        "run/run.json",
+        "run/verdicts.json",
+    ]
 
 
 # Reports
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "/tmp/evil", "a/b", "..", ".", "", "nul\0byte"], ids=lambda name: repr(name)
-)
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/b", "..", ".", "", "nul\0byte"], ids=repr)
 def test_a_report_file_outside_its_folder_is_refused(name, profile, tmp_path):
     """A reporter's file must have a plain name; any other is refused and nothing is written."""
     with pytest.raises(AnisoError, match=r"A reporter named a file .*wanted a plain name inside report/"):
@@ -246,7 +262,9 @@ def test_a_newer_format_is_refused_with_both_versions(name, profile, tmp_path):
     """A file of a newer format names its version, the newest that is read, and what to do."""
     _save(tmp_path / "run", profile)
     path = tmp_path / "run" / name
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"format": 7, "new": {}}), encoding="utf-8")
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"format": 7, "new": {}}), encoding="utf-8"
+    )
     readers = {store.PROFILE: store.load, store.VERDICTS: store.load_judged, store.RUN: store.load_request}
     with pytest.raises(AnisoError, match=rf"{name} has format 7 and this aniso reads up to {FORMAT}; upgrade aniso"):
         readers[name](tmp_path / "run")
@@ -344,8 +362,8 @@ def test_flipped_bytes_load_or_are_refused(name, good_run, tmp_path):
             store.load_request(run)
         except AnisoError as error:
             refusals += 1
-            assert "\n" not in str(error)  # noqa: PT017 - those that load have no error to look at
-            assert name in str(error)  # noqa: PT017
+            assert "\n" not in str(error)
+            assert name in str(error)
     assert refusals > 20
 
 
