@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from aniso_core.errors import AnisoError
+from aniso_core.errors import AnisoError, OutOfRangeError, range_advice
 from aniso_core.records import Site
 
 _TRACE_TOKENS = 4
@@ -68,6 +68,7 @@ def dissect(model: nn.Module) -> Anatomy:
         vocabulary = int(text_config(trunk).vocab_size)
         ids = torch.arange(_TRACE_TOKENS)[None] % vocabulary
         output = trunk(input_ids=ids.to(input_device(trunk)), output_hidden_states=True, **no_cache(trunk))
+    _require_finite(blocks, seen, output.last_hidden_state)
     anatomy = seen.anatomy(output.last_hidden_state)
     _check(type(model).__name__, anatomy, seen, output)
     return anatomy
@@ -139,6 +140,18 @@ class _Watch:
     def _norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if args and isinstance(args[0], Tensor):
             self.calls.append(_Call(module, args[0].clone(), state(output).clone(), self.running))
+
+
+def _require_finite(blocks: tuple[nn.Module, ...], seen: _Watch, last: Tensor) -> None:
+    """Refuse states that are not finite at the first site that has them; NaN equals nothing, so this comes first."""
+    states = [("0.residual", seen.inputs[0])]
+    states += [(f"{i + 1}.residual", seen.outputs[i]) for i in range(len(blocks))]
+    states.append((f"{len(blocks)}.normed", last))
+    for site, given in states:
+        if not bool(given.isfinite().all()):
+            dtype = str(given.dtype).removeprefix("torch.")
+            message = f"States at site {site} are not finite in {dtype}; {range_advice(dtype)}."
+            raise OutOfRangeError(message)
 
 
 def _check(name: str, anatomy: Anatomy, seen: _Watch, output: Any) -> None:

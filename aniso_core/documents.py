@@ -35,6 +35,9 @@ def documents_from(texts: Iterable[str]) -> list[Document]:
 
 def check_documents(documents: Sequence[Document]) -> list[Document]:
     """Return the documents; raises AnisoError on a repeated id, an empty text or half a surrogate pair."""
+    if not documents:
+        message = "There are no prompts to measure; give one document at least."
+        raise AnisoError(message)
     seen: set[str] = set()
     for document in documents:
         if not isinstance(document.text, str):
@@ -68,7 +71,7 @@ def _decoded(path: Path, encoding: str) -> str:
             "save it as UTF-8 or name its encoding with --encoding."
         )
         raise AnisoError(message) from error
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         message = f"There is no encoding {visible(encoding)!r}; use one that Python knows, as utf-8 or latin-1."
         raise AnisoError(message) from error
     return text.removeprefix("\ufeff").replace("\r\n", "\n")

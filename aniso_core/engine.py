@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from aniso_core import store
 from aniso_core.contracts import BosRule, Hypothesis, Metric, Probe, Reporter
 from aniso_core.errors import AnisoError
 from aniso_core.fold import Fold, quiet_plugin
@@ -136,12 +137,8 @@ def judge(
         rng = np.random.default_rng([seed, *hypothesis.name.encode()])
         try:
             with quiet_plugin():
-                given = list(hypothesis.test(profiles, rng))
-            for verdict in given:
-                if not isinstance(verdict, Verdict):
-                    message = f"yielded a {type(verdict).__name__}, wanted a Verdict"
-                    raise TypeError(message)  # noqa: TRY301 - counted with whatever else the plugin raises
-        except Exception as error:  # noqa: BLE001 - a plugin's test may raise anything
+                given = [store.settled(verdict) for verdict in hypothesis.test(profiles, rng)]
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's test may raise anything
             failures.append(_failure("hypothesis", hypothesis.name, owners, error))
         else:
             verdicts += given
@@ -160,7 +157,7 @@ def render(
             with quiet_plugin():
                 made = list(reporter.render(current))
             _check_files(made, {file.name for file in files})
-        except Exception as error:  # noqa: BLE001 - a plugin's reporter may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's reporter may raise anything
             failures.append(_failure("reporter", reporter.name, owners, error))
         else:
             files += made
@@ -173,6 +170,11 @@ def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
         if not isinstance(file, ReportFile):
             message = f"yielded a {type(file).__name__}, wanted a ReportFile"
             raise TypeError(message)
+        if not isinstance(file.data, bytes):
+            message = f"gave {type(file.data).__name__} for the file {file.name!r}, wanted bytes"
+            raise TypeError(message)
+        if file.show:
+            file.data.decode()
         if not is_file_name(file.name):
             message = f"named a file {file.name!r}; wanted at most 100 characters of a-z, 0-9, '.', '_' and '-'"
             raise ValueError(message)
@@ -181,5 +183,5 @@ def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
             raise ValueError(message)
 
 
-def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: Exception) -> Failure:
+def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: BaseException) -> Failure:
     return Failure(kind, name, (owners or {}).get(name, "unknown"), visible(f"{type(error).__name__}: {error}"))

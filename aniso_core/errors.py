@@ -11,3 +11,8 @@ class UndefinedMetricError(AnisoError):
 
 class OutOfRangeError(AnisoError):
     """Report states that are not finite: site, document, position, dtype and what to do."""
+
+
+def range_advice(dtype: str) -> str:
+    """Return what to do about states that are not finite in `dtype`, a torch name without its prefix."""
+    return "float16 ends at 65504: use --dtype bfloat16 or float32" if dtype == "float16" else "check the weights"

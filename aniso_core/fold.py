@@ -14,7 +14,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from aniso_core.contracts import Metric, Statistic
-from aniso_core.errors import OutOfRangeError, UndefinedMetricError
+from aniso_core.errors import OutOfRangeError, UndefinedMetricError, range_advice
 from aniso_core.moments import Moments
 from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
 from aniso_core.text import visible
@@ -81,11 +81,11 @@ class Fold:
         tokens = layout.tokens(states)
         self._require_finite(site, tokens, states)
         for name, index in layout.classes(tokens).items():
-            part = tokens.take(index)
-            self._counts[site, name] = self._counts.get((site, name), 0) + len(part)
+            self._counts[site, name] = self._counts.get((site, name), 0) + len(index)
             for maker in self._makers:
                 if maker not in self._failed:
-                    self._update(maker, site, name, part)
+                    # A copy for each, so that a statistic that writes into its tokens spoils no other.
+                    self._update(maker, site, name, tokens.take(index))
 
     def _update(self, maker: Maker, site: Site, name: TokenClass, part: Tokens) -> None:
         try:
@@ -94,7 +94,7 @@ class Fold:
                 if key not in self._held:
                     self._held[key] = maker()
                 self._held[key].update(part)
-        except Exception as error:  # noqa: BLE001 - a plugin's statistic may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's statistic may raise anything
             self._failed[maker] = f"its statistic failed at {site.key}: {_said(error)}"
 
     def _require_finite(self, site: Site, tokens: Tokens, states: "torch.Tensor") -> None:
@@ -103,11 +103,10 @@ class Fold:
             return
         worst = int((~finite).nonzero()[0, 0])
         dtype = str(states.dtype).removeprefix("torch.")
-        advice = "float16 ends at 65504: use --dtype bfloat16 or float32" if dtype == "float16" else "check the weights"
         document = self._document_ids[int(tokens.document[worst])]
         message = (
             f"States at site {site.key} are not finite in {dtype} (document {visible(document)}, token "
-            f"{int(tokens.position[worst])} of its window); {advice}."
+            f"{int(tokens.position[worst])} of its window); {range_advice(dtype)}."
         )
         raise OutOfRangeError(message)
 
@@ -127,7 +126,7 @@ class Fold:
                 answers.values[key] = evaluate(metric, *(results[metric.over, part] for part in parts))
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
-            except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
                 answers.fail(metric, key, _said(error))
         return [
             Spectrum(site.stream, tokens, site.layer, result.spectrum)
@@ -210,5 +209,5 @@ def quiet_plugin() -> Iterator[None]:
         yield
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return visible(str(error) if isinstance(error, _StatisticError) else f"{type(error).__name__}: {error}")

@@ -5,10 +5,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -18,6 +15,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.text import visible
 
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_OTHERS = ["*/*", "consolidated*"]  # folders and the same weights in another layout
 _ELSEWHERE = "the bundled model `tiny` of adapters pythia and gemma needs no network"
 
 
@@ -30,9 +28,9 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
     revision = trusted or request.revision
     patterns = [*_FILES, "*.py"] if trusted else _FILES
     try:
-        folder = Path(_snapshot(hub_id, revision, patterns, request))
+        folder = _snapshot(hub_id, revision, patterns, request)
         if request.allow_pickle and not any(folder.glob("*.safetensors")):
-            folder = Path(_snapshot(hub_id, revision, [*patterns, "pytorch_model*.bin"], request))
+            folder = _snapshot(hub_id, revision, [*patterns, "pytorch_model*.bin"], request)
     except GatedRepoError as error:
         message = (
             f"{visible(hub_id)} is gated: accept its licence on its hub page while logged in, then run "
@@ -51,7 +49,7 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
     except HFValidationError as error:
         message = f"{visible(hub_id)!r} is no valid hub id; wanted ORG/NAME."
         raise AnisoError(message) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+    except Exception as error:  # offline, not cached, or whatever the hub's transport raises: it names no common root
         how = "offline was asked for" if request.offline else "the hub cannot be reached"
         message = (
             f"{visible(hub_id)} is not in the cache and {how} ({type(error).__name__}); connect once, give a "
@@ -63,5 +61,13 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
     return folder, commit, notes
 
 
-def _snapshot(hub_id: str, revision: str | None, patterns: list[str], request: ModelRequest) -> str:
-    return str(snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=request.offline))
+def _snapshot(hub_id: str, revision: str | None, patterns: list[str], request: ModelRequest) -> Path:
+    return Path(
+        snapshot_download(
+            hub_id,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=_OTHERS,
+            local_files_only=request.offline,
+        )
+    )

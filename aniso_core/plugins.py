@@ -30,14 +30,22 @@ DISABLE = "ANISO_DISABLE_PLUGINS"
 TRACE = "ANISO_TRACE_HOOKS"
 """Environment variable: when set, each hook call is written to stderr."""
 
-KINDS: Mapping[str, tuple[str, type]] = {
-    "adapter": ("aniso_adapters", Adapter),
-    "metric": ("aniso_metrics", Metric),
-    "hypothesis": ("aniso_hypotheses", Hypothesis),
-    "reporter": ("aniso_reporters", Reporter),
-    "prompts": ("aniso_prompts", PromptSet),
+KINDS: Mapping[str, tuple[str, type, str]] = {
+    "adapter": ("aniso_adapters", Adapter, "open"),
+    "metric": ("aniso_metrics", Metric, "of"),
+    "hypothesis": ("aniso_hypotheses", Hypothesis, "test"),
+    "reporter": ("aniso_reporters", Reporter, "render"),
+    "prompts": ("aniso_prompts", PromptSet, "load"),
 }
-"""Each kind of thing that plugins provide: the hook that returns it and its type."""
+"""Each kind of thing that plugins provide: the hook that returns it, its type, and its field that is called."""
+
+_ASKED: Mapping[str, str] = {
+    "adapter": "open",
+    "metric": "of",
+    "hypothesis": "test",
+    "reporter": "render",
+    "prompts": "load",
+}
 
 
 class UnknownNameError(AnisoError):
@@ -85,8 +93,11 @@ class Registry:
         """Settle which of several things of the same name is used."""
         self.broken = list(broken)
         self._items: dict[tuple[str, str], Item] = {}
+        claims: dict[tuple[str, str], list[Item]] = {}
         for item in items:
-            self._add(item)
+            claims.setdefault((item.kind, item.name), []).append(item)
+        for claimants in claims.values():
+            self._settle(claimants)
         kept = list(self._items.values())
         self.plugins = tuple(
             Plugin(p.name, p.distribution, p.version, _by_kind([i for i in kept if i.plugin is p])) for p in plugins
@@ -140,25 +151,18 @@ class Registry:
     def _by_alias(self, kind: str, name: str) -> Item | None:
         return next((i for i in self.items(kind) if name in getattr(i.value, "aliases", ())), None)
 
-    def _add(self, item: Item) -> None:
-        key = (item.kind, item.name)
-        other = self._items.get(key)
-        if other is None:
-            self._items[key] = item
-            return
-        # A stranger must not replace what ships with aniso; between strangers neither can claim the name.
+    def _settle(self, claimants: list[Item]) -> None:
+        # A stranger must not replace what ships with aniso; between strangers none can claim the name.
         official = official_distributions()
-        ours = [i for i in (other, item) if i.plugin.distribution in official]
-        winner = ours[0] if len(ours) == 1 else None
-        for loser in (i for i in (other, item) if i is not winner):
-            rival = other if loser is item else item
+        ours = [i for i in claimants if i.plugin.distribution in official]
+        winner = claimants[0] if len(claimants) == 1 else ours[0] if len(ours) == 1 else None
+        for loser in (i for i in claimants if i is not winner):
+            rival = winner or next(i for i in claimants if i is not loser)
             error = f"{loser.kind} {loser.name!r} is provided by {rival.plugin.distribution} as well; uninstall one"
             plugin = loser.plugin
             self.broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, error))
-        if winner is None:
-            del self._items[key]
-        else:
-            self._items[key] = winner
+        if winner is not None:
+            self._items[winner.kind, winner.name] = winner
 
     def _unknown(self, kind: str, name: str) -> str:
         known = nearest_first(name, self.names(kind))
@@ -224,24 +228,33 @@ def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:
         manager.register(module, plugin.name)
         manager.check_pending()
         items = []
-        for kind, (hook, wanted) in KINDS.items():
+        for kind, (hook, wanted, called) in KINDS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
-                items += list(_items(plugin, kind, hook, wanted, implementation.function()))
+                checked = _checked(hook, wanted, called, implementation.function())
+                items += [Item(kind, value.name, value, plugin) for value in checked]
+                if os.environ.get(TRACE):
+                    sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {len(checked)}\n")
     return items
 
 
-def _items(plugin: Plugin, kind: str, hook: str, wanted: type, values: object) -> Iterator[Item]:
+def _checked(hook: str, wanted: type, called: str, values: object) -> list[Any]:
+    """Return what a hook gave as a list; raises TypeError where it is not what the hook is to return."""
     if not isinstance(values, (list, tuple)) and not inspect.isgenerator(values):
         message = f"{hook} returned {type(values).__name__}, wanted a list of {wanted.__name__}"
         raise TypeError(message)
-    count = 0
-    for count, value in enumerate(values, start=1):  # noqa: B007 - the count is read after the loop
+    checked: list[Any] = list(values)
+    for value in checked:
         if not isinstance(value, wanted):
             message = f"{hook} returned a {type(value).__name__}, wanted {wanted.__name__}"
             raise TypeError(message)
-        yield Item(kind, str(getattr(value, "name", "")), value, plugin)
-    if os.environ.get(TRACE):
-        sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {count}\n")
+        name = getattr(value, "name", None)
+        if not isinstance(name, str) or not name:
+            message = f"{hook} returned a {wanted.__name__} whose name is {name!r}, wanted text"
+            raise TypeError(message)
+        if not callable(getattr(value, called)):
+            message = f"{hook} returned {name!r} whose {called} is no function"
+            raise TypeError(message)
+    return checked
 
 
 def _by_kind(items: list[Item]) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,9 @@
 """Where a model's weights are: bundled with a plugin, in a folder, in a GGUF file, or on the hub."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,16 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
         name = f"{adapter}-{preset.name}"
         return _local(request, Source("bundled", Path(preset.where), name, notes=(preset.summary,)))
     where = preset.where if preset is not None else wanted
-    path = Path(where).expanduser()
-    if path.is_file():
+    path = Path(where)
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        path = path.expanduser()
+    if _is(Path.is_file, path):
         if path.suffix != ".gguf":
             message = f"{visible(where)} is a file but no .gguf; give a folder with config.json, or a .gguf file."
             raise AnisoError(message)
-        return _local(request, Source("gguf", path.parent, path.stem, gguf=path.name))
-    if path.is_dir():
-        return _local(request, Source("folder", path, path.resolve().name))
+        return _local(request, Source("gguf", path.parent, visible(path.stem), gguf=path.name))
+    if _is(Path.is_dir, path):
+        return _local(request, Source("folder", path, visible(path.resolve().name)))
     if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
         known = ", ".join(nearest_first(wanted, by_name)) or "none"
         message = (
@@ -67,6 +70,14 @@ def weights_sha256(source: Source) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Return whether a path is of a kind; one that no file system takes (too long, a NUL in it) is of none."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
 
 
 def weight_files(source: Source) -> list[Path]:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Failure, Profile, ReportFile, Spectrum, Verdict
+from aniso_core.records import FORMAT, Array, Failure, Profile, ReportFile, Spectrum, Verdict
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
@@ -110,8 +110,8 @@ def load_request(folder: Path) -> Mapping[str, Any]:
 def decode_profile(data: bytes, path: Path) -> Profile:
     """Return the profile in the bytes of a profile.json; raises AnisoError, naming `path`, where it is none."""
     profile = _decoded(data, Profile, path)
-    lengths = {len(c.layers) == len(c.values) and len(c.low) in {0, len(c.layers)} for c in profile.curves}
-    if lengths - {True}:
+    whole = ({0, len(c.layers)} >= {len(c.low), len(c.high)} and len(c.low) == len(c.high) for c in profile.curves)
+    if not all(whole) or any(len(c.layers) != len(c.values) for c in profile.curves):
         message = f"{visible(path)} is damaged: a curve has other numbers of layers and values; measure it again."
         raise AnisoError(message)
     return profile
@@ -119,12 +119,27 @@ def decode_profile(data: bytes, path: Path) -> Profile:
 
 def encode(record: Any) -> bytes:
     """Return a record as indented JSON, UTF-8, with a last line break."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(record, enc_hook=_plain_number), indent=1) + b"\n"
+
+
+def settled(verdict: Verdict) -> Verdict:
+    """Return a verdict as it will be read back: numpy's numbers plain, NaN as None; raises TypeError for no verdict."""
+    if not isinstance(verdict, Verdict):
+        message = f"yielded a {type(verdict).__name__}, wanted a Verdict"
+        raise TypeError(message)
+    return msgspec.json.decode(encode(verdict), type=Verdict)
+
+
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    message = f"{type(value).__name__} is nothing that JSON holds"
+    raise TypeError(message)
 
 
 def to_plain(records: Sequence[Any]) -> list[Any]:
     """Return records as the lists and mappings that JSON knows."""
-    plain: list[Any] = msgspec.to_builtins(list(records))
+    plain: list[Any] = msgspec.json.decode(encode(list(records)))
     return plain
 
 
@@ -147,9 +162,9 @@ def _read(path: Path, folder: Path) -> bytes:
             message = f"{visible(path)} is larger than any run of aniso; it is not read."
             raise AnisoError(message)
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         message = (
-            f"{visible(folder)} is no run directory: cannot read {path.name} ({error.strerror}); give one that "
+            f"{visible(folder)} is no run directory: cannot read {path.name} ({visible(error)}); give one that "
             "`aniso profile` wrote."
         )
         raise AnisoError(message) from error
@@ -170,10 +185,17 @@ def _spectra(path: Path) -> Iterator[Spectrum]:
         arrays = load_file(path)
         for name, values in sorted(arrays.items()):
             _, stream, tokens, layer = name.split("/")
-            yield Spectrum(stream, tokens, int(layer), values)
-    except (SafetensorError, OSError, ValueError) as error:
+            yield Spectrum(stream, tokens, int(layer), _spectrum_row(name, values))
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         message = f"{visible(path)} is damaged ({visible(error)}); measure it again."
         raise AnisoError(message) from error
+
+
+def _spectrum_row(name: str, values: Array) -> Array:
+    if values.dtype != np.float64 or values.ndim != 1:
+        message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64[d]"
+        raise ValueError(message)
+    return values
 
 
 @contextmanager

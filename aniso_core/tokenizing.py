@@ -15,9 +15,9 @@ class TokenizerRules:
     A tokenizer's attributes may say one thing and its post-processor do another.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        """Encode a letter with and without special tokens."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, vocabulary: int) -> None:
+        """Encode a letter with and without special tokens; `vocabulary` is how many tokens the model knows."""
+        self._tokenizer, self._vocabulary = tokenizer, vocabulary
         bare, dressed = self._encode("a", special=False), self._encode("a", special=True)
         start = _find(dressed, bare)
         if start is None:
@@ -37,6 +37,12 @@ class TokenizerRules:
             ids = self._encode(document.text, special=False)
             if not ids:
                 message = f"Document {visible(document.id)} has no tokens in this model's vocabulary; leave it out."
+                raise AnisoError(message)
+            if max(ids) >= self._vocabulary:
+                message = (
+                    f"The tokenizer makes token {max(ids)} of document {visible(document.id)} and the model's "
+                    f"vocabulary has {self._vocabulary}; they do not belong together."
+                )
                 raise AnisoError(message)
             windows += [
                 Window((*prefix, *ids[at : at + room], *suffix), count - 1, len(prefix), len(suffix))

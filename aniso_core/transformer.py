@@ -23,8 +23,9 @@ class TransformerProbe:
 
     def __init__(self, model: nn.Module, tokenizer: Any, info: "ModelInfo | Callable[[Anatomy], ModelInfo]") -> None:
         """Find the streams, check them against `output_hidden_states`, and measure the tokenizer's habits."""
-        self._rules = TokenizerRules(tokenizer)
         self.anatomy = dissect(model)
+        trunk: Any = self.anatomy.trunk
+        self._rules = TokenizerRules(tokenizer, trunk.get_input_embeddings().num_embeddings)
         self.info = info(self.anatomy) if callable(info) else info
         self.context = _context(self.anatomy.trunk, tokenizer)
         self._norms: dict[Site, Norm] = {}

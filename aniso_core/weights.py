@@ -98,13 +98,13 @@ def _load_folder(
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    raw, notes = sanitised_config(source.folder)
-    model_type, trusted = raw["model_type"], request.trust_remote_code is not None
-    _check_family(source, model_type, model_types, adapter)
-    _checkweight_files(source, request)
     if (source.folder / "adapter_config.json").exists():
         message = f"{visible(source.name)} is a set of adapter weights; merge them into their model first."
         raise AnisoError(message)
+    raw, notes = sanitised_config(source.folder)
+    model_type, trusted = raw["model_type"], request.trust_remote_code is not None
+    _check_family(source, model_type, model_types, adapter)
+    _check_weight_files(source, request)
     if model_type not in CONFIG_MAPPING and not trusted:
         remote = (
             " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it."
@@ -132,6 +132,7 @@ def _load_folder(
             weights_only=True,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are listed and refused by name
             **_mapped(request),
         )
     _check_tensors(source, model, loaded)
@@ -147,21 +148,22 @@ def _load_gguf(
 ) -> tuple[nn.Module, Any, tuple[str, ...]]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer, GgufConfig
 
+    # A config.json beside the file is read too, and could bring code.
+    found: dict[str, Any] = {"gguf_file": source.gguf, "trust_remote_code": False, "local_files_only": True}
     with _translating(source):
-        config = AutoConfig.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
+        config = AutoConfig.from_pretrained(source.folder, **found)
         _check_depth(source, config)
     _check_family(source, config.model_type, model_types, adapter)
     with _translating(source):
         config._attn_implementation = _attention(config)  # noqa: SLF001 - the only form a config.json cannot override
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **found)
         model, loaded = AutoModel.from_pretrained(
             source.folder,
-            gguf_file=source.gguf,
+            **found,
             config=config,
             dtype=dtype,
             attn_implementation=_attention(config),
             quantization_config=GgufConfig(dequantize=True),
-            local_files_only=True,
             output_loading_info=True,
             **_mapped(request),
         )
@@ -222,7 +224,7 @@ def _check_depth(source: Source, config: Any) -> None:
         raise AnisoError(message)
 
 
-def _checkweight_files(source: Source, request: ModelRequest) -> None:
+def _check_weight_files(source: Source, request: ModelRequest) -> None:
     from safetensors import SafetensorError, safe_open
 
     files = [path for path in weight_files(source) if path.suffix == ".safetensors"]
@@ -266,6 +268,9 @@ def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
     except RuntimeError as error:
         message = f"There is no device {visible(request.device)!r}; use cpu, cuda or cuda:N."
         raise AnisoError(message) from error
+    if device.type == "meta":
+        message = "There are no states on device meta; use cpu, cuda or cuda:N."
+        raise AnisoError(message)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         message = (
             f"There is no device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
@@ -281,5 +286,10 @@ def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
 def _mapped(request: ModelRequest) -> dict[str, Any]:
     if request.device_map is None:
         return {}
-    places: Any = json.loads(request.device_map) if request.device_map.startswith("{") else request.device_map
+    try:
+        places: Any = json.loads(request.device_map) if request.device_map.startswith("{") else request.device_map
+    except ValueError as error:
+        given = visible(request.device_map)
+        message = f"--device-map {given} is not JSON; give auto or an object of modules and devices."
+        raise AnisoError(message) from error
     return {"device_map": places, "offload_folder": request.offload_folder}

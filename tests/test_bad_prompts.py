@@ -93,7 +93,7 @@ def test_json_lines_keep_ids_and_line_breaks(tmp_path):
 @pytest.mark.parametrize("text", ["<|endoftext|>", "a <|endoftext|> b", "<|endoftext|><|endoftext|>"])
 def test_text_that_looks_special_stays_text(text, tokenizer):
     """A special token's name inside a prompt is split like any word and never becomes that token."""
-    rules = TokenizerRules(tokenizer)
+    rules = TokenizerRules(tokenizer, len(tokenizer))
     (window,) = rules.tokenize([Document("1", text)], bos="omit", limit=100).windows
     assert 0 not in window.ids
     assert tokenizer.decode(window.ids) == text
@@ -102,7 +102,7 @@ def test_text_that_looks_special_stays_text(text, tokenizer):
 def test_control_characters_are_measured_as_given(tokenizer):
     """NUL, escape and backspace reach the tokenizer unchanged."""
     text = "a\0b\x1b[31mc\x08"
-    (window,) = TokenizerRules(tokenizer).tokenize([Document("1", text)], bos="auto", limit=100).windows
+    (window,) = TokenizerRules(tokenizer, len(tokenizer)).tokenize([Document("1", text)], bos="auto", limit=100).windows
     assert tokenizer.decode(window.ids) == text
 
 

@@ -168,13 +168,13 @@ def test_hooks_are_documented(hook):
     assert said.startswith("Return ")
     assert "Asked once" in said
     assert "Example:" in said
-    kind = next(wanted for name, wanted in KINDS.values() if name == hook)
+    kind = next(wanted for name, wanted, _ in KINDS.values() if name == hook)
     assert f"`{kind.__name__}`" in section("docs/plugins.md", hook)
 
 
 def test_every_hook_has_a_kind():
     """The hooks are those that the loader asks."""
-    assert sorted(hook for hook, _ in KINDS.values()) == HOOKS
+    assert sorted(hook for hook, _, _ in KINDS.values()) == HOOKS
 
 
 @pytest.mark.parametrize("record", STORED, ids=lambda r: r.__name__)

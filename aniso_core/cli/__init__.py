@@ -4,7 +4,8 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -29,6 +30,21 @@ _COMMANDS = {
 }
 
 
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """Exit 0 where the reader of stdout closed it; click would say 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python must not complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; no SystemExit, which a plugin may raise and which is then its fault alone."""
+
+
 class App(click.Group):
     """The command group: subcommands are imported when they run, and errors become one sentence and an exit code."""
 
@@ -44,6 +60,16 @@ class App(click.Group):
         command: click.Command = getattr(importlib.import_module(f"aniso_core.cli.{module}"), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; --help may be cut short by its reader."""
+        with _readers_may_leave():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its output may be cut short by its reader."""
+        with _readers_may_leave():
+            return super().invoke(ctx)
+
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command and exit: 0 done, 1 error, 2 usage, 3 parts failed, 130 or 143 interrupted."""
         for stream in (sys.stdout, sys.stderr):
@@ -58,18 +84,19 @@ class App(click.Group):
                 raise
             say(f"Error: {error}")
             sys.exit(1)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(2)
         except click.UsageError as error:
             if error.ctx is not None:
                 click.echo(error.ctx.get_usage(), err=True)
             say(f"Error: {error.format_message()}")
             sys.exit(2)
+        except _Terminated:
+            sys.exit(143)
         except (click.Abort, KeyboardInterrupt):
             say("Interrupted; nothing was left half-written.")
             sys.exit(130)
-        except BrokenPipeError:
-            # Whoever read the output has seen enough; Python must not complain when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         except OSError as error:
             if os.environ.get(TRACEBACK):
                 raise
@@ -86,4 +113,4 @@ def main() -> None:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(143)
+    raise _Terminated

@@ -26,7 +26,7 @@ def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequ
             return wanted, check_documents(known.prompts(wanted).load())
     path = Path(wanted)
     if path.exists():
-        return path.name, read_documents(path, encoding)
+        return visible(path.name), read_documents(path, encoding)
     try:
         known.prompts(wanted)
     except UnknownNameError as error:
@@ -62,7 +62,7 @@ def blaming(part: str, distribution: str) -> Iterator[None]:
         yield
     except AnisoError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = (
             f"The {part} ({distribution}) failed: {type(error).__name__}: {error}; {TRACEBACK}=1 shows where, and its "
             "author is the one to tell."

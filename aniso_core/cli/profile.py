@@ -14,7 +14,7 @@ from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import ModelRequest
 from aniso_core.records import STREAMS, Profile, Report
-from aniso_core.text import slug
+from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
 
 
@@ -188,7 +188,7 @@ def default_folder(measured: Profile) -> Path:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    return visible(value) if isinstance(value, str | Path) else value
 
 
 def _warn(measured: Profile, *, loud: bool) -> None:
