@@ -193,12 +193,12 @@ def _trunk(model: nn.Module) -> nn.Module:
 
 def _blocks(trunk: nn.Module) -> tuple[nn.Module, ...]:
     wanted = int(text_config(trunk).num_hidden_layers)
-    lists = [m for m in trunk.modules() if isinstance(m, nn.ModuleList) and len(m) == wanted > 0]
-    # Breadth decides between a list of blocks and lists inside blocks: modules() yields the outermost first.
+    lists = [(n, m) for n, m in trunk.named_modules() if isinstance(m, nn.ModuleList) and len(m) == wanted > 0]
     if not lists:
         message = f"{type(trunk).__name__} holds no list of {wanted} blocks, so its layers cannot be told apart."
         raise AnisoError(message)
-    return tuple(lists[0])
+    # Blocks may hold lists of their own; the list of blocks is the outermost.
+    return tuple(min(lists, key=lambda found: found[0].count("."))[1])
 
 
 def _same(left: Tensor, right: Tensor) -> bool:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aniso_core.contracts import BosRule, Metric
+from aniso_core.errors import AnisoError
 from aniso_core.records import STREAMS, Profile
+from aniso_core.text import visible
 from aniso_core.tokens import TOKEN_SETS, Document
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "nump
 def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how this is called
     model: Any,
     tokenizer: Any,
-    texts: Sequence[str] | Sequence[Document],
+    texts: Sequence[str | Document],
     *,
     streams: Sequence[str] = STREAMS,
     tokens: Sequence[str] = tuple(TOKEN_SETS),
@@ -37,14 +39,10 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     written as well. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
-    from aniso_core.documents import check_documents, documents_from
+    from aniso_core.documents import documents_from
     from aniso_core.transformer import TransformerProbe, describe
 
-    documents = (
-        check_documents([t for t in texts if isinstance(t, Document)])
-        if texts and all(isinstance(text, Document) for text in texts)
-        else documents_from(text for text in texts if not isinstance(text, Document))
-    )
+    documents = documents_from(texts)
     label = name or getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__
     probe = TransformerProbe(
         model, tokenizer, lambda anatomy: describe(model, anatomy, name=str(label), source="memory")
@@ -74,9 +72,16 @@ def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
 
     known = registry()
     wanted = known.names("metric") if metrics is None else metrics
-    records = [known.metric(metric) if isinstance(metric, str) else metric for metric in wanted]
-    installed = set(known.names("metric"))
-    owners = {m.name: known.distribution("metric", m.name) if m.name in installed else "given" for m in records}
+    records = list(dict.fromkeys(known.metric(m) if isinstance(m, str) else m for m in wanted))
+    names = [metric.name for metric in records]
+    for name in names:
+        if names.count(name) > 1:
+            message = f"Two metrics are called {visible(name)!r}; rename one, since results are told apart by name."
+            raise AnisoError(message)
+    installed = {item.value: f"{item.plugin.distribution} {item.plugin.version}" for item in known.items("metric")}
+    owners = {metric.name: installed.get(metric, "given") for metric in records}
+    for repeated in ("streams", "tokens"):
+        choices[repeated] = tuple(dict.fromkeys(choices[repeated]))
     return Plan(records, owners=owners, versions=installed_versions(), **choices)
 
 

@@ -114,12 +114,8 @@ class Probe(Protocol):
     def sites(self) -> tuple[Site, ...]:
         """Every site that can be read, by stream, then layer."""
 
-    @property
-    def context(self) -> int:
-        """The longest window in tokens, special tokens included, that the model was made for."""
-
-    def norm_at(self, site: Site) -> Norm:
-        """Return the norm whose output is `site` (of stream `normed`)."""
+    def norm_at(self, site: Site) -> Norm | None:
+        """Return the norm whose output is `site`; None where it is neither LayerNorm nor RMSNorm."""
 
     def tokenize(self, documents: Iterable[Document], *, bos: BosRule, max_length: int | None) -> Tokenized:
         """Return the documents as windows of token ids, split where they outgrow the window."""

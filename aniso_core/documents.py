@@ -24,13 +24,13 @@ def read_documents(path: Path, encoding: str = "utf-8") -> list[Document]:
     return check_documents(documents)
 
 
-def documents_from(texts: Iterable[str]) -> list[Document]:
-    """Return texts as documents numbered from 1; raises AnisoError where there is none or one is not text."""
-    documents = [Document(str(number), text) for number, text in enumerate(texts, start=1)]
-    if not documents:
-        message = "There are no texts to measure; give at least one."
+def documents_from(texts: Iterable[str | Document]) -> list[Document]:
+    """Return texts as documents numbered from 1, documents as they are; raises AnisoError where one is not text."""
+    if isinstance(texts, str):
+        message = "Wanted a list of texts, got one text; put it into a list."
         raise AnisoError(message)
-    return check_documents(documents)
+    numbered = enumerate(texts, start=1)
+    return check_documents([t if isinstance(t, Document) else Document(str(number), t) for number, t in numbered])
 
 
 def check_documents(documents: Sequence[Document]) -> list[Document]:

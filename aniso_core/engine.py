@@ -5,9 +5,10 @@ The engine is given adapters' probes, metrics, hypotheses and reporters; it neve
 
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import get_args
 
 import numpy as np
 
@@ -62,6 +63,12 @@ def profile(
     started, clock = datetime.now(UTC), time.monotonic()
     sites = choose_sites(probe, plan.streams)
     check_token_sets(plan.tokens)
+    if plan.bos not in get_args(BosRule):
+        message = f"There is no BOS rule {visible(plan.bos)!r}; the rules are {', '.join(get_args(BosRule))}."
+        raise AnisoError(message)
+    if plan.batch_tokens < 1 or (plan.max_length is not None and plan.max_length < 1):
+        message = f"Wanted batch_tokens and max_length of 1 or more, got {plan.batch_tokens} and {plan.max_length}."
+        raise AnisoError(message)
     if not plan.metrics:
         message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
         raise AnisoError(message)
@@ -90,7 +97,7 @@ def profile(
             bos_done=tokenized.bos_done,
             duplicates=sum(texts.values()) - len(texts),
         ),
-        norms=tuple(NormSummary.of(s.layer, probe.norm_at(s)) for s in sites if s.stream == "normed"),
+        norms=tuple(_norms(probe, sites)),
         counts=measured.counts,
         failures=measured.failures,
         provenance=Provenance(
@@ -103,6 +110,13 @@ def profile(
         ),
         spectra=measured.spectra,
     )
+
+
+def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:
+    for site in sites:
+        norm = probe.norm_at(site) if site.stream == "normed" else None
+        if norm is not None:
+            yield NormSummary.of(site.layer, norm)
 
 
 def choose_sites(probe: Probe, streams: Sequence[str]) -> tuple[Site, ...]:

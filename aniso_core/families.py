@@ -35,7 +35,7 @@ def recognise(apply: Callable[[Array], Array], width: int) -> Norm | None:
 def apply_norm(norm: Norm, x: Array) -> Array:
     """Return what `norm` makes of x, float64[..., d]."""
     centred = x - x.mean(axis=-1, keepdims=True) if norm.kind == "layernorm" else x
-    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + norm.eps) * norm.gain
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + (norm.eps or 0.0)) * norm.gain
     result: Array = scaled if norm.bias is None else scaled + norm.bias
     return result
 
@@ -52,11 +52,14 @@ def _explains(norm: Norm, apply: Callable[[Array], Array], x: Array) -> bool:
     return bool(np.abs(apply_norm(norm, x) - want).max() <= _TOLERANCE * scale)
 
 
-def _eps(apply: Callable[[Array], Array], x: Array, gain: Array, bias: Array, kind: NormKind) -> float:
-    """Return eps, read where the states are as small as eps itself: |f| / |gain unit| = sqrt(s / (s + eps))."""
+def _eps(apply: Callable[[Array], Array], x: Array, gain: Array, bias: Array, kind: NormKind) -> float | None:
+    """Return eps, None where it does not show.
+
+    It is read where the states are as small as eps itself: |f| / |gain unit| = sqrt(s / (s + eps)), s their square.
+    """
     unit = _unit(x, kind)
     size = 1e-6
-    estimate = 0.0
+    estimate = None
     for _ in range(3):
         small = apply(unit * np.sqrt(size)) - bias
         shrink = float(np.abs(small).sum() / max(np.abs(gain * unit).sum(), np.finfo(np.float64).tiny))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aniso_core.contracts import Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, range_advice
-from aniso_core.moments import Moments
+from aniso_core.moments import RunningMoments
 from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, Batch, Layout, Layouts, TokenClass, Tokens
@@ -72,7 +72,7 @@ class Fold:
                 for stream, layers in by_stream.items()
                 for tokens in token_sets
             ),
-            spectra=tuple(spectra),
+            spectra=tuple(sorted(spectra, key=lambda spectrum: spectrum.place)),
             counts=tuple(counts),
             failures=tuple(answers.failures.values()),
         )
@@ -130,8 +130,8 @@ class Fold:
                 answers.fail(metric, key, _said(error))
         return [
             Spectrum(site.stream, tokens, site.layer, result.spectrum)
-            for (_, contrast), result in results.items()
-            if contrast is None and isinstance(result, Moments) and "spectrum" in vars(result)
+            for (maker, contrast), result in results.items()
+            if maker is RunningMoments and contrast is None and "spectrum" in vars(result)
         ]
 
     def _parts(self, metric: Metric, tokens: str) -> dict[TokenClass | None, Sequence[TokenClass]]:

@@ -1,5 +1,6 @@
 """Fetches a model's files from the hub into its cache; the only place that uses the network."""
 
+import errno
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -25,6 +26,9 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
     Only safetensors and tokenizer files are fetched; pickles with `allow_pickle` where there is nothing else,
     code only at the `trusted` commit.
     """
+    if trusted and request.revision not in {None, trusted}:
+        message = "--revision and --trust-remote-code name different commits; leave --revision out."
+        raise AnisoError(message)
     revision = trusted or request.revision
     patterns = [*_FILES, "*.py"] if trusted else _FILES
     try:
@@ -49,16 +53,24 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
     except HFValidationError as error:
         message = f"{visible(hub_id)!r} is no valid hub id; wanted ORG/NAME."
         raise AnisoError(message) from error
-    except Exception as error:  # offline, not cached, or whatever the hub's transport raises: it names no common root
-        how = "offline was asked for" if request.offline else "the hub cannot be reached"
-        message = (
-            f"{visible(hub_id)} is not in the cache and {how} ({type(error).__name__}); connect once, give a "
-            f"folder with --model, or use what needs no network: {_ELSEWHERE}."
-        )
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS}:
+            raise AnisoError(_unreached(hub_id, request, error)) from error
+        message = f"Cannot keep {visible(hub_id)} in the hub's cache: {error.strerror}; make room or set HF_HOME."
         raise AnisoError(message) from error
+    except Exception as error:  # offline, not cached, or whatever the hub's transport raises: it names no common root
+        raise AnisoError(_unreached(hub_id, request, error)) from error
     commit = folder.name
     notes = (f"commit {commit}",) if request.revision else ()
     return folder, commit, notes
+
+
+def _unreached(hub_id: str, request: ModelRequest, error: Exception) -> str:
+    how = "offline was asked for" if request.offline else "the hub cannot be reached"
+    return (
+        f"{visible(hub_id)} is not in the cache and {how} ({type(error).__name__}); connect once, give a folder with "
+        f"--model, or use what needs no network: {_ELSEWHERE}."
+    )
 
 
 def _snapshot(hub_id: str, revision: str | None, patterns: list[str], request: ModelRequest) -> Path:

@@ -28,6 +28,9 @@ def top_eigenvalue_share(m: Moments) -> float:
 
 def eigenvalue_variance(m: Moments) -> float:
     """Return Var(lambda) over all d eigenvalues (divisor d); scaling states by c multiplies it by c^4."""
+    if m.count < 2:  # noqa: PLR2004 - a variance needs two states
+        message = "one token has no variance"
+        raise UndefinedMetricError(message)
     return float(m.spectrum.var())
 
 

@@ -115,7 +115,7 @@ class Registry:
         """Return one item; raises UnknownNameError where there is none."""
         found = self._items.get((kind, name)) or self._by_alias(kind, name)
         if found is None:
-            raise UnknownNameError(self._unknown(kind, name))
+            raise UnknownNameError(self.unknown(kind, name))
         return found
 
     def adapter(self, name: str) -> Adapter:
@@ -149,7 +149,9 @@ class Registry:
         return f"{plugin.distribution} {plugin.version}"
 
     def _by_alias(self, kind: str, name: str) -> Item | None:
-        return next((i for i in self.items(kind) if name in getattr(i.value, "aliases", ())), None)
+        found = [i for i in self.items(kind) if name in getattr(i.value, "aliases", ())]
+        official = official_distributions()
+        return min(found, key=lambda i: i.plugin.distribution not in official, default=None)
 
     def _settle(self, claimants: list[Item]) -> None:
         # A stranger must not replace what ships with aniso; between strangers none can claim the name.
@@ -164,7 +166,8 @@ class Registry:
         if winner is not None:
             self._items[winner.kind, winner.name] = winner
 
-    def _unknown(self, kind: str, name: str) -> str:
+    def unknown(self, kind: str, name: str) -> str:
+        """Return in words that there is no item of this name, what there is, and what is missing or left out."""
         known = nearest_first(name, self.names(kind))
         plural = {"hypothesis": "hypotheses", "prompts": "prompt sets"}.get(kind, f"{kind}s")
         parts = [f"There is no {kind} {visible(name)!r}; the {plural} are {', '.join(known) or 'none'}."]
@@ -185,9 +188,7 @@ def registry() -> Registry:
         plugin = Plugin(point.name, distribution, version)
         try:
             items += _collect(plugin, point)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - a plugin may do anything at import, SystemExit included
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything at import
             reason = visible(f"{type(error).__name__}: {error}")
             broken.append(BrokenPlugin(plugin.name, distribution, version, reason))
         else:

@@ -38,18 +38,18 @@ class Site(NamedTuple):
         return f"{self.layer}.{self.stream}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Norm:
     """What a normalisation layer does to a state: kind, effective gain and bias (both float64[d]), and eps.
 
     The gain is the factor that the module applies, so Gemma's is 1 + w. eps is added to the mean square
-    (RMSNorm) or the variance (LayerNorm) before the root.
+    (RMSNorm) or the variance (LayerNorm) before the root, and None where it is too small for the module's precision.
     """
 
     kind: NormKind
     gain: Array
     bias: Array | None
-    eps: float
+    eps: float | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class NormSummary:
 
     layer: int
     kind: NormKind
-    eps: float
+    eps: float | None
     gain_mean: float
     gain_sd: float
     has_bias: bool
@@ -145,7 +145,7 @@ class Curve:
         return self.values[self.layers.index(layer)] if layer in self.layers else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """Eigenvalues of the covariance at one site and token set: float64[d], descending, in squared state units."""
 
@@ -153,6 +153,19 @@ class Spectrum:
     tokens: str
     layer: int
     values: Array
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What the spectrum is of; a profile holds its spectra in this order."""
+        return self.stream, self.tokens, self.layer
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other is the spectrum of the same site and token set, with the same eigenvalues."""
+        if not isinstance(other, Spectrum):
+            return NotImplemented
+        return self.place == other.place and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment] # arrays have no hash
 
 
 @dataclass(frozen=True)

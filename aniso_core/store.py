@@ -21,6 +21,7 @@ from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
+_DEEPEST = 100_000  # blocks; bounds the lists that a profile from elsewhere can make us build
 _T = TypeVar("_T")
 
 
@@ -82,6 +83,9 @@ def refuse_existing(folder: Path) -> None:
 
 def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
     """Write a report's files into `folder`, replacing those of the same names one by one, each whole or not at all."""
+    if folder.is_symlink():
+        message = f"{visible(folder)} is a link to another place; name that with --out if you mean it."
+        raise AnisoError(message)
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         if not is_file_name(file.name):
@@ -94,7 +98,7 @@ def load(folder: Path | str) -> Profile:
     """Return the profile of a run directory, spectra included; raises AnisoError where it is none or damaged."""
     path = Path(folder)
     profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
-    return replace(profile, spectra=tuple(_spectra(path / ARRAYS)))
+    return replace(profile, spectra=tuple(sorted(_spectra(path / ARRAYS), key=lambda spectrum: spectrum.place)))
 
 
 def load_judged(folder: Path) -> Judged:
@@ -113,6 +117,10 @@ def decode_profile(data: bytes, path: Path) -> Profile:
     whole = ({0, len(c.layers)} >= {len(c.low), len(c.high)} and len(c.low) == len(c.high) for c in profile.curves)
     if not all(whole) or any(len(c.layers) != len(c.values) for c in profile.curves):
         message = f"{visible(path)} is damaged: a curve has other numbers of layers and values; measure it again."
+        raise AnisoError(message)
+    deepest = profile.model.layers
+    if not 1 <= deepest <= _DEEPEST or any(not 0 <= layer <= deepest for c in profile.curves for layer in c.layers):
+        message = f"{visible(path)} is damaged: its layers do not fit a model of {deepest} blocks; measure it again."
         raise AnisoError(message)
     return profile
 
@@ -183,7 +191,7 @@ def _spectra(path: Path) -> Iterator[Spectrum]:
 
     try:
         arrays = load_file(path)
-        for name, values in sorted(arrays.items()):
+        for name, values in arrays.items():
             _, stream, tokens, layer = name.split("/")
             yield Spectrum(stream, tokens, int(layer), _spectrum_row(name, values))
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
@@ -217,15 +225,19 @@ def _fresh(folder: Path) -> Iterator[Path]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file: under another name first, synced, then renamed; raises AnisoError where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = None
     try:
-        with temporary.open("wb") as stream:
+        # A name that nobody can foresee, so that no link can lie in wait for it.
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as stream:
+            temporary = Path(stream.name)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
         message = (
             f"Cannot write {visible(path)}: {error.strerror} ({free / 1e6:.0f} MB free there); name another place "

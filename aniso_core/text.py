@@ -24,9 +24,9 @@ def visible_lines(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Return a file name of `[a-z0-9._-]` that is distinct for distinct texts and safe on every file system."""
+    """Return a file name of 60 characters of `[a-z0-9._-]` at most, distinct for texts that differ in any character."""
     plain = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")
-    if plain and plain == text.lower() and len(plain) <= _LONGEST_SLUG:
+    if plain and plain == text and len(plain) <= _LONGEST_SLUG:
         return plain
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain[: _LONGEST_SLUG - 9] or 'model'}-{digest}"

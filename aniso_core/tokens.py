@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aniso_core.errors import AnisoError
+from aniso_core.text import visible
 
 if TYPE_CHECKING:
     import torch
@@ -194,14 +195,12 @@ def texts_sha256(documents: Iterable[Document]) -> str:
     return digest.hexdigest()
 
 
-def check_token_sets(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names as a tuple; raises AnisoError on one that is no token set."""
-    wanted = tuple(names)
-    for name in wanted:
+def check_token_sets(names: Iterable[str]) -> None:
+    """Raise AnisoError on a name that is no token set."""
+    for name in names:
         if name not in TOKEN_SETS:
-            message = f"There is no token set {name!r}; the token sets are {', '.join(TOKEN_SETS)}."
+            message = f"There is no token set {visible(name)!r}; ask for some of {', '.join(TOKEN_SETS)}."
             raise AnisoError(message)
-    return wanted
 
 
 def _batch(windows: Sequence[Window]) -> Batch:

@@ -9,7 +9,6 @@ from torch import nn
 
 from aniso_core.anatomy import Anatomy, block_input, dissect, evaluating, input_device, no_cache, state, text_config
 from aniso_core.contracts import BosRule, Sink
-from aniso_core.errors import AnisoError
 from aniso_core.families import recognise
 from aniso_core.records import Array, ModelInfo, Norm, Site
 from aniso_core.tokenizing import TokenizerRules
@@ -28,27 +27,22 @@ class TransformerProbe:
         self._rules = TokenizerRules(tokenizer, trunk.get_input_embeddings().num_embeddings)
         self.info = info(self.anatomy) if callable(info) else info
         self.context = _context(self.anatomy.trunk, tokenizer)
-        self._norms: dict[Site, Norm] = {}
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """Every site that can be read."""
         return self.anatomy.sites
 
-    def norm_at(self, site: Site) -> Norm:
-        """Return the norm whose output is `site`; raises AnisoError where there is none."""
-        if site not in self._norms:
-            module = self.anatomy.norm_module(site)
-            norm = _recognised(module, self.anatomy) if module is not None else None
-            if norm is None:
-                message = f"There is no LayerNorm or RMSNorm at site {site.key} of {self.info.name}."
-                raise AnisoError(message)
-            self._norms[site] = norm
-        return self._norms[site]
+    def norm_at(self, site: Site) -> Norm | None:
+        """Return the norm whose output is `site`; None where it is neither LayerNorm nor RMSNorm."""
+        module = self.anatomy.norm_module(site)
+        return _recognised(module, self.anatomy) if module is not None else None
 
     def tokenize(self, documents: Iterable[Document], *, bos: BosRule, max_length: int | None) -> Tokenized:
         """Return the documents as windows no longer than the context."""
-        return self._rules.tokenize(documents, bos=bos, limit=min(max_length or self.context, self.context))
+        return self._rules.tokenize(
+            documents, bos=bos, limit=self.context if max_length is None else min(max_length, self.context)
+        )
 
     @contextmanager
     def reading(self, sites: Sequence[Site], sink: Sink) -> Iterator[Callable[[Batch], None]]:

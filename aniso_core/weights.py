@@ -5,9 +5,7 @@ What a config.json can do to a process that loads it is listed in SECURITY.md; e
 
 import json
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from aniso_core.contracts import ModelRequest, Preset
@@ -22,15 +20,20 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 import torch
 from torch import nn
 
-from aniso_core.sources import Source, is_pickled, locate, weight_files, weights_sha256
+from aniso_core.sources import Source, is_pickled, locate, weights_sha256
 from aniso_core.transformer import TransformerProbe, describe
-
-_CONFIG_LIMIT = 1_000_000
-_STRIPPED = re.compile(
-    r"_?attn_implementation.*|experts_implementation|fusion_config|kernel_config|tie_last_hidden_states"
+from aniso_core.vetting import (
+    check_code,
+    check_depth,
+    check_family,
+    check_scaling,
+    check_tensors,
+    check_weight_files,
+    sanitised_config,
 )
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
-_SPARE = ("pooler",)  # heads that base models carry although no stream passes through them
+_MAPS = ("auto", "balanced", "balanced_low_0", "sequential", "cpu")
 
 
 def open_model(
@@ -43,9 +46,11 @@ def open_model(
     """
     source = locate(request, presets, adapter)
     dtype, device = _placement(request)
-    model, tokenizer, notes = (_load_gguf if source.gguf else _load_folder)(
-        source, request, dtype, tuple(model_types), adapter
-    )
+    how = {"dtype": dtype, **_mapped(request)}
+    if source.gguf:
+        model, tokenizer, notes = _load_gguf(source, how, model_types, adapter)
+    else:
+        model, tokenizer, notes = _load_folder(source, request, how, model_types, adapter)
     if request.device_map is None:
         model = model.to(device)
     digest = weights_sha256(source)
@@ -57,43 +62,8 @@ def open_model(
     )
 
 
-def sanitised_config(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return config.json without the keys that choose code, and a note for each key taken out."""
-    path = folder / "config.json"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        message = (
-            f"{visible(folder)} has no readable config.json ({error.strerror}); give a folder of a transformers model."
-        )
-        raise AnisoError(message) from error
-    if len(data) > _CONFIG_LIMIT:
-        message = f"{visible(path)} is {len(data)} bytes, which no config needs; wanted at most {_CONFIG_LIMIT}."
-        raise AnisoError(message)
-    try:
-        config = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        message = f"{visible(path)} is not JSON ({visible(error)}); the folder is damaged."
-        raise AnisoError(message) from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        message = f"{visible(path)} names no model_type, so its architecture is unknown."
-        raise AnisoError(message)
-    taken: list[str] = []
-    return _stripped(config, taken), tuple(f"config.json: {visible(key)} is ignored" for key in taken)
-
-
-def _stripped(config: dict[str, Any], taken: list[str]) -> dict[str, Any]:
-    kept = {}
-    for key, value in config.items():
-        if _STRIPPED.fullmatch(key):
-            taken.append(key)
-        else:
-            kept[key] = _stripped(value, taken) if isinstance(value, dict) else value
-    return kept
-
-
 def _load_folder(
-    source: Source, request: ModelRequest, dtype: torch.dtype, model_types: tuple[str, ...], adapter: str
+    source: Source, request: ModelRequest, how: dict[str, Any], model_types: Sequence[str], adapter: str
 ) -> tuple[nn.Module, Any, tuple[str, ...]]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -103,8 +73,8 @@ def _load_folder(
         raise AnisoError(message)
     raw, notes = sanitised_config(source.folder)
     model_type, trusted = raw["model_type"], request.trust_remote_code is not None
-    _check_family(source, model_type, model_types, adapter)
-    _check_weight_files(source, request)
+    check_family(source, model_type, model_types, adapter)
+    check_weight_files(source, request)
     if model_type not in CONFIG_MAPPING and not trusted:
         remote = (
             " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it."
@@ -113,12 +83,14 @@ def _load_folder(
         )
         message = f"transformers knows no architecture {visible(model_type)!r} ({visible(source.name)}).{remote}"
         raise AnisoError(message)
+    if trusted:
+        check_code(source)
     with _translating(source):
         if model_type in CONFIG_MAPPING:
             config = CONFIG_MAPPING[model_type].from_dict(raw)
         else:
             config = AutoConfig.from_pretrained(source.folder, trust_remote_code=True, local_files_only=True)
-        _check_depth(source, config)
+        check_depth(source, config)
         config._attn_implementation = _attention(config)  # noqa: SLF001 - the only form a config.json cannot override
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, config=config, trust_remote_code=trusted, local_files_only=True
@@ -126,16 +98,15 @@ def _load_folder(
         model, loaded = AutoModel.from_pretrained(
             source.folder,
             config=config,
-            dtype=dtype,
             trust_remote_code=trusted,
             use_safetensors=not is_pickled(source),
             weights_only=True,
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are listed and refused by name
-            **_mapped(request),
+            **how,
         )
-    _check_tensors(source, model, loaded)
+    check_tensors(source, model, loaded)
     if trusted:
         notes = (*notes, f"ran the code of {request.trust_remote_code}")
     if is_pickled(source):
@@ -144,7 +115,7 @@ def _load_folder(
 
 
 def _load_gguf(
-    source: Source, request: ModelRequest, dtype: torch.dtype, model_types: tuple[str, ...], adapter: str
+    source: Source, how: dict[str, Any], model_types: Sequence[str], adapter: str
 ) -> tuple[nn.Module, Any, tuple[str, ...]]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer, GgufConfig
 
@@ -152,22 +123,23 @@ def _load_gguf(
     found: dict[str, Any] = {"gguf_file": source.gguf, "trust_remote_code": False, "local_files_only": True}
     with _translating(source):
         config = AutoConfig.from_pretrained(source.folder, **found)
-        _check_depth(source, config)
-    _check_family(source, config.model_type, model_types, adapter)
+        check_depth(source, config)
+    check_family(source, config.model_type, model_types, adapter)
     with _translating(source):
+        check_scaling(source)
         config._attn_implementation = _attention(config)  # noqa: SLF001 - the only form a config.json cannot override
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **found)
         model, loaded = AutoModel.from_pretrained(
             source.folder,
             **found,
             config=config,
-            dtype=dtype,
             attn_implementation=_attention(config),
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
-            **_mapped(request),
+            ignore_mismatched_sizes=True,  # they are listed and refused by name
+            **how,
         )
-    _check_tensors(source, model, loaded)
+    check_tensors(source, model, loaded)
     return model, tokenizer, (f"weights of {visible(source.gguf or '')} were dequantised",)
 
 
@@ -208,68 +180,14 @@ class _translating:  # noqa: N801 - reads as the context manager that it is
         raise AnisoError(message) from error
 
 
-def _check_family(source: Source, model_type: str, model_types: tuple[str, ...], adapter: str) -> None:
-    if model_types and model_type not in model_types:
-        message = (
-            f"Adapter {adapter} opens {', '.join(model_types)} models and {visible(source.name)} is "
-            f"{visible(model_type)}; use --adapter auto."
-        )
-        raise AnisoError(message)
-
-
-def _check_depth(source: Source, config: Any) -> None:
-    depth = getattr(config.get_text_config(), "num_hidden_layers", None)
-    if not isinstance(depth, int) or depth < 1:
-        message = f"{visible(source.name)} says that it has {visible(depth)} blocks; wanted 1 or more."
-        raise AnisoError(message)
-
-
-def _check_weight_files(source: Source, request: ModelRequest) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    files = [path for path in weight_files(source) if path.suffix == ".safetensors"]
-    pickles = sorted(source.folder.glob("*.bin"))
-    if not files and not (pickles and request.allow_pickle):
-        hint = (
-            f" It has {pickles[0].name}, a pickle; --allow-pickle reads it (only from people you trust)."
-            if pickles
-            else ""
-        )
-        message = f"{visible(source.name)} has no .safetensors weights in {visible(source.folder)}.{hint}"
-        raise AnisoError(message)
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as tensors:
-                tensors.keys()
-        except (SafetensorError, OSError) as error:
-            message = f"The weights {visible(path)} are damaged ({visible(error)}); fetch them again."
-            raise AnisoError(message) from error
-
-
-def _check_tensors(source: Source, model: nn.Module, loaded: dict[str, Any]) -> None:
-    """Refuse weights that do not fit: transformers would fill what is missing with random numbers."""
-    own = {name for name, _ in model.named_children()}
-    prefix = getattr(model, "base_model_prefix", "")
-    missing = [key for key in loaded.get("missing_keys", ()) if key.split(".")[0] not in _SPARE]
-    # Tensors of a head are expected beside a trunk; tensors inside the trunk that it has no place for are not.
-    extra = [k for k in loaded.get("unexpected_keys", ()) if k.removeprefix(f"{prefix}.").split(".")[0] in own]
-    shapes = [str(entry[0]) for entry in loaded.get("mismatched_keys", ())]
-    for what, keys in (("lack", missing), ("have no place for", extra), ("have another shape for", shapes)):
-        if keys:
-            shown = ", ".join(visible(key) for key in sorted(keys)[:3])
-            wanted = type(model).__name__
-            message = f"The weights of {visible(source.name)} {what} {len(keys)} tensor(s) of {wanted}: {shown}."
-            raise AnisoError(message)
-
-
 def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
     try:
         device = torch.device(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
         message = f"There is no device {visible(request.device)!r}; use cpu, cuda or cuda:N."
         raise AnisoError(message) from error
-    if device.type == "meta":
-        message = "There are no states on device meta; use cpu, cuda or cuda:N."
+    if device.type not in {"cpu", "cuda"}:
+        message = f"States on device {device} cannot be read in float64; use cpu, cuda or cuda:N."
         raise AnisoError(message)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         message = (
@@ -285,11 +203,21 @@ def _placement(request: ModelRequest) -> tuple[torch.dtype, torch.device]:
 
 def _mapped(request: ModelRequest) -> dict[str, Any]:
     if request.device_map is None:
+        if request.offload_folder is not None:
+            message = "--offload-folder goes with --device-map, which says what to put there."
+            raise AnisoError(message)
         return {}
+    if request.device is not None:
+        message = "--device and --device-map both say where the model goes; give one of them."
+        raise AnisoError(message)
     try:
         places: Any = json.loads(request.device_map) if request.device_map.startswith("{") else request.device_map
     except ValueError as error:
         given = visible(request.device_map)
         message = f"--device-map {given} is not JSON; give auto or an object of modules and devices."
         raise AnisoError(message) from error
+    if not isinstance(places, dict) and places not in _MAPS:
+        given = visible(request.device_map)
+        message = f"There is no device map {given}; give {', '.join(_MAPS)} or a JSON object of modules and devices."
+        raise AnisoError(message)
     return {"device_map": places, "offload_folder": request.offload_folder}

@@ -87,7 +87,7 @@ KINDS = (
         normed=(),
     ),
 )
-"""Every architecture that the README names."""
+"""Every architecture that aniso is tested on."""
 
 
 def tiny(kind: Kind, seed: int = 0) -> torch.nn.Module:

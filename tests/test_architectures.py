@@ -1,4 +1,4 @@
-"""Every architecture that the README names, as a tiny random model: family, sites, and states that never depend on
+"""Every architecture of tests/models.py as a tiny random model: family, sites, and states that never depend on
 how windows were padded, batched or ordered."""
 
 import copy
@@ -11,11 +11,13 @@ from models import KINDS, VOCABULARY, WIDTH, Kind, tiny
 from torch import nn
 from transformers import GPT2Config, T5Config, T5Model
 
+from aniso_core import engine
 from aniso_core.anatomy import dissect
 from aniso_core.errors import AnisoError
 from aniso_core.families import apply_norm
+from aniso_core.metrics import aniso_metrics
 from aniso_core.records import Site
-from aniso_core.tokens import Batch, Layout, Window, plan_batches
+from aniso_core.tokens import Batch, Document, Layout, Window, plan_batches
 from aniso_core.transformer import TransformerProbe, describe
 
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -142,7 +144,7 @@ def test_effective_gain_is_the_factor_that_is_applied(name, gain, bias):
 
 
 def test_model_is_left_as_it_was():
-    """Training mode, hooks and the cache setting are what they were, after success and after an exception."""
+    """Training mode and hooks are what they were, after a reading and after an exception in one."""
     model = tiny(BY_NAME["llama"]).train()
     probe = TransformerProbe(model, Letters(), describe(model, dissect(model), name="x", source="memory"))
     before = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
@@ -151,6 +153,8 @@ def test_model_is_left_as_it_was():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), probe.reading(probe.sites, raising) as run:
+        run(plan_batches(windows(), 64)[0])
+    with probe.reading(probe.sites, lambda _site, _states: None) as run:
         run(plan_batches(windows(), 64)[0])
     assert model.training
     assert [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()] == before
@@ -241,3 +245,25 @@ def test_hooks_are_only_there_inside_a_reading():
         stack.enter_context(probe.reading(probe.sites, lambda _site, _states: None))
         assert hooks() == idle + len(probe.sites)
     assert hooks() == idle
+
+
+class ClampNorm(nn.Module):
+    """A module that is called a norm and is neither LayerNorm nor RMSNorm."""
+
+    def forward(self, states):
+        return states.clamp(-1, 1)
+
+
+def test_a_norm_of_no_known_kind_is_read_and_left_unnamed():
+    """States behind a module that is neither kind of norm are measured; only its kind stays open."""
+    model = tiny(BY_NAME["llama"])
+    for block in model.layers:
+        block.input_layernorm = ClampNorm()
+    probe = TransformerProbe(model, Letters(), lambda anatomy: describe(model, anatomy, name="x", source="memory"))
+    assert probe.info.norm is None
+    assert probe.norm_at(Site(0, "normed")) is None
+    profile = engine.profile(
+        probe, [Document("1", "a few letters"), Document("2", "and more")], engine.Plan(aniso_metrics()), "x"
+    )
+    assert [norm.layer for norm in profile.norms] == [3]
+    assert profile.curve("norm-mean", "normed").at(0) is not None

@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -396,7 +397,10 @@ def test_code_beside_a_gguf_file_does_not_run(tmp_path, monkeypatch):
         (("--device", "meta"), ("device",)),
         (("--device", "cuda:99"), ("no device cuda:99", "--device cpu")),
         (("--device-map", "{torn"), ("device.map",)),
-        (("--device-map", "nonsense"), ("nonsense|device.map",)),
+        (("--device-map", "nonsense"), ("nonsense", "auto")),
+        (("--device", "mps"), ("device mps", "cpu")),
+        (("--device", "cpu", "--device-map", "auto"), ("--device and --device-map",)),
+        (("--offload-folder", "x"), ("--offload-folder", "--device-map")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -506,3 +510,45 @@ def test_a_hostile_model_name_is_shown_escaped(refused):
     """Terminal commands and direction overrides in a model's name are shown, not obeyed."""
     said = refused("--model", "evil\x1b[31m\u202eeman", wants=(r"evil\\+x1b\[31m\\+u202eeman",))
     assert said.isprintable()
+
+
+# Files that lead elsewhere
+
+
+def _index(folder: Path, *names: str) -> None:
+    tensors = dict.fromkeys(load_file(folder / "model.safetensors"), names[0])
+    tensors |= dict.fromkeys(list(tensors)[: len(names) - 1], names[-1])
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": tensors}))
+
+
+@pytest.mark.parametrize("name", ["z.bin", "sub/x.safetensors", "../x.safetensors"])
+def test_an_index_that_leads_elsewhere_is_refused(name, copied, refused):
+    """An index that names other files than the weights that are checked and hashed is refused, with their names."""
+    _index(copied, "model.safetensors", name)
+    refused("--model", copied, wants=(re.escape(name), "index", "fetch it again"))
+
+
+@pytest.mark.parametrize("text", ["[", "{}", '{"weight_map": 3}'])
+def test_a_damaged_index_is_refused(text, copied, refused):
+    """An index that is no index is refused by name."""
+    (copied / "model.safetensors.index.json").write_text(text)
+    refused("--model", copied, wants=("model.safetensors.index.json", "damaged"))
+
+
+def test_an_index_of_the_weights_themselves_is_taken(copied, measure):
+    """A folder whose index names its own weights is measured."""
+    _index(copied, "model.safetensors")
+    assert measure(*FEW, model=copied).code == 0
+
+
+def test_trusted_code_of_another_repository_is_refused(copied):
+    """A trusted commit that takes its code from another repository is refused: only its own was trusted."""
+    from aniso_core.sources import Source
+    from aniso_core.vetting import check_code
+
+    config = json.loads((copied / "config.json").read_text())
+    check_code(Source("hub", copied, "someone/model"))
+    config["auto_map"] = {"AutoModel": "elsewhere/code--modeling.Model"}
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(AnisoError, match="another repository"):
+        check_code(Source("hub", copied, "someone/model"))

@@ -210,5 +210,5 @@ def test_texts_from_python_are_checked(texts_):
     """Texts handed over in Python meet the same rules as files."""
     from aniso_core.documents import documents_from
 
-    with pytest.raises(AnisoError, match=r"no texts|blank|wanted text|surrogate"):
+    with pytest.raises(AnisoError, match=r"no prompts|blank|wanted text|surrogate"):
         documents_from(texts_)

@@ -13,7 +13,7 @@ FLOORS = {
     0: {"records", "errors", "text"},
     1: {"contracts", "moments", "spectrum", "tokens"},
     2: {"families", "words", "hookspecs", "store", "fold", "documents", "export", "paper", "metrics", "tokenizing"},
-    3: {"plugins", "anatomy", "transformer", "sources", "weights", "hub"},
+    3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
     5: {"cli", "api", "__init__"},
 }
@@ -21,7 +21,7 @@ LIBRARIES = {
     0: {"numpy"},
     1: {"numpy"},
     2: {"numpy", "scipy", "pluggy", "msgspec", "safetensors"},
-    3: {"numpy", "scipy", "pluggy", "torch", "transformers", "accelerate", "safetensors", "huggingface_hub"},
+    3: {"numpy", "scipy", "pluggy", "torch", "transformers", "accelerate", "safetensors", "huggingface_hub", "gguf"},
     4: {"numpy"},
     5: {"click", "rich", "numpy", "torch", "huggingface_hub", "httpx"},
 }

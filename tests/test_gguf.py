@@ -53,7 +53,7 @@ class Family:
 FAMILIES = (
     Family("llama", "llama", PLAIN, permuted=True),
     Family("qwen2", "qwen2", PLAIN),
-    # transformers reads no head width for Qwen3, whose released models all have its default.
+    # transformers reads no head width from a Qwen3 file and takes its own default, 128.
     Family("qwen3", "qwen3", PLAIN | {"head_dim": 128}),
     Family("gemma3", "gemma3_text", GEMMA, offset=1.0),
 )
@@ -131,7 +131,7 @@ def add_pieces(writer: gguf.GGUFWriter) -> None:
 def write(tmp_path, tokenizer) -> Callable[[Family, nn.Module], Path]:
     """Return a function that writes a model as a float32 GGUF file and returns its path."""
 
-    def write(family: Family, model: nn.Module) -> Path:
+    def write(family: Family, model: nn.Module, scale: Callable[[gguf.GGUFWriter], None] = lambda _: None) -> Path:
         path = tmp_path / f"tiny-{family.name}.gguf"
         writer = gguf.GGUFWriter(path, family.name)
         add_sizes(writer, model.config)
@@ -140,6 +140,7 @@ def write(tmp_path, tokenizer) -> Callable[[Family, nn.Module], Path]:
         else:
             add_byte_level(writer, tokenizer)
         add_tensors(writer, family, model)
+        scale(writer)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -184,3 +185,19 @@ def test_torn_gguf_file_is_refused(write):
         open_model(ModelRequest(model=str(path), device="cpu"))
     assert path.name in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda writer: writer.add_rope_scaling_type(gguf.RopeScalingType.YARN),
+        lambda writer: writer.add_attention_scale(0.1),
+        lambda writer: writer.add_tensor("rope_freqs.weight", np.ones(8, np.float32)),
+    ],
+    ids=["positions", "attention", "frequencies"],
+)
+def test_gguf_file_with_scaling_is_refused(write, scale):
+    """A file whose positions or attention are scaled is refused, since its states would silently be wrong."""
+    path = write(FAMILIES[0], FAMILIES[0].model(), scale)
+    with pytest.raises(AnisoError, match=r"scales its positions or attention .* safetensors folder or hub id"):
+        open_model(ModelRequest(model=str(path), device="cpu"))

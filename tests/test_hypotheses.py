@@ -5,8 +5,10 @@ import pytest
 
 from aniso_bellcurve import shape
 from aniso_core import engine
+from aniso_core.contracts import Hypothesis
+from aniso_core.paper import is_bell
 from aniso_core.plugins import registry
-from aniso_core.records import Curve, ModelInfo, Profile
+from aniso_core.records import Curve, ModelInfo, Profile, Verdict
 from aniso_gaugeflat import gauge
 from aniso_gemma import aniso_adapters as gemma_adapters
 from aniso_pythia import aniso_adapters as pythia_adapters
@@ -78,6 +80,7 @@ def test_measured_layernorm_profile_replaces_the_constants():
         ([0, 3, 2, 1, 0, 0, 0], False),
         ([2, 1, 0, 3, 2, 1, 0], False),
         ([0, 1, 2, 3, 0, 1, 2.9], False),
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.9, 0.5, 0.2], False),
     ],
 )
 def test_bell_needs_a_rise_before_the_peak_and_a_fall_from_it_on(values, bell):
@@ -93,7 +96,7 @@ def test_bell_criterion_on_many_profiles_is_that_on_each():
         k > 1 and k < 12 and np.polyfit(range(k), y[:k], 1)[0] > 0 > np.polyfit(range(k, 13), y[k:], 1)[0]
         for y, k in zip(drawn, drawn.argmax(axis=1), strict=True)
     ]
-    assert shape.is_bell(drawn).tolist() == one_by_one == slopes
+    assert is_bell(drawn).tolist() == one_by_one == slopes
     assert 0 < sum(slopes) < 300
 
 
@@ -156,10 +159,20 @@ def test_what_cannot_be_judged_is_not_testable_with_a_reason(name, profile):
     assert len(verdict.because) > 20
 
 
-def test_verdicts_are_the_same_twice_and_alone():
-    """Each hypothesis draws from its own generator, so company and repetition change nothing."""
-    all_of_them = [item.value for item in registry().items("hypothesis")]
-    together, failures = engine.judge(all_of_them, [PYTHIA, GEMMA], seed=3)
-    alone = [v for h in all_of_them for v in engine.judge([h], [PYTHIA, GEMMA], seed=3)[0]]
-    assert list(together) == alone
+def drawing(name):
+    """Return a hypothesis whose estimate is a random number."""
+
+    def test(profiles, rng):
+        yield Verdict(name, "rigorous", profiles[0].model.name, "inconclusive", "drawn", estimate=rng.random())
+
+    return Hypothesis(name, "chance", test)
+
+
+def test_each_hypothesis_draws_from_its_own_generator():
+    """Company and repetition change no verdict; another seed or name draws other numbers."""
+    one, two = drawing("one"), drawing("two")
+    together, failures = engine.judge([one, two], [PYTHIA], seed=3)
     assert not failures
+    assert list(together) == [v for h in (one, two) for v in engine.judge([h], [PYTHIA], seed=3)[0]]
+    other = engine.judge([one], [PYTHIA], seed=4)[0]
+    assert len({v.estimate for v in (*together, *other)}) == 3

@@ -162,6 +162,7 @@ def test_values_lie_in_the_declared_range(metric):
     assert metric.summary
     assert metric.source
     rng = np.random.default_rng(5)
+    seen = 0
     for n in (2, 7, 200):
         for spread in (0.0, 1.0, 30.0):
             states = rng.standard_normal((n, 12)) * np.exp(spread * rng.standard_normal(12) / 10) + spread
@@ -169,8 +170,10 @@ def test_values_lie_in_the_declared_range(metric):
                 got = asked(metric, states, np.arange(max(1, n // 5)))
             except UndefinedMetricError:
                 continue
+            seen += 1
             assert metric.low is None or got >= metric.low - 1e-9
             assert metric.high is None or got <= metric.high + 1e-9
+    assert seen >= 3
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
@@ -185,3 +188,13 @@ def test_degenerate_states_give_a_number_or_a_reason(metric, states):
         assert np.isfinite(asked(metric, states, np.array([0])))
     except UndefinedMetricError as reason:
         assert len(str(reason)) > 15
+
+
+SPREADS = [name for name, metric in METRICS.items() if "shift" in metric.invariances]
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_one_token_has_no_spread(name):
+    """What measures spread has no value on one token; it is never 0."""
+    with pytest.raises(UndefinedMetricError):
+        asked(METRICS[name], np.ones((1, 4)), np.array([0]))

@@ -409,3 +409,30 @@ def test_records_hold_nothing_but_json(profile, tmp_path):
         data = (tmp_path / "run" / name).read_bytes()
         assert data.endswith(b"}\n")
         assert msgspec.json.decode(data)["format"] == FORMAT
+
+
+def test_a_link_in_wait_is_not_written_through(tmp_path):
+    """A report folder that is a link is refused, and no link beside a file leads its bytes elsewhere."""
+    victim, report = tmp_path / "victim", tmp_path / "report"
+    victim.write_text("mine")
+    report.mkdir()
+    (report / ".page.md.tmp").symlink_to(victim)
+    (report / "page.md").symlink_to(victim)
+    store.write_report(report, [ReportFile("page.md", b"theirs")])
+    assert victim.read_text() == "mine"
+    assert (report / "page.md").read_bytes() == b"theirs"
+    assert not (report / "page.md").is_symlink()
+    (tmp_path / "link").symlink_to(report)
+    with pytest.raises(AnisoError, match="a link to another place"):
+        store.write_report(tmp_path / "link", [])
+
+
+@pytest.mark.parametrize("layers", [0, -1, 10**12])
+def test_layers_that_do_not_fit_are_refused(layers, good_run, tmp_path):
+    """A profile whose depth is impossible is refused rather than believed."""
+    run = Path(shutil.copytree(good_run, tmp_path / "run"))
+    profile = json.loads((run / "profile.json").read_text())
+    profile["model"]["layers"] = layers
+    (run / "profile.json").write_text(json.dumps(profile))
+    with pytest.raises(AnisoError, match="do not fit a model"):
+        store.load(run)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from aniso_core.cli.completion import completing
+from aniso_core.cli.parts import published
 from aniso_core.cli.say import out, out_json, table
 from aniso_core.cli.say import plugins as loaded
 from aniso_core.plugins import Item
@@ -29,7 +30,7 @@ def _facts(item: Item) -> dict[str, Any]:
         if key == "presets":
             facts[key] = [asdict(preset) for preset in value]
         elif key == "published":
-            facts[key] = [f"published:{name}" for name in value()]
+            facts[key] = [f"published:{name}" for name in published(item)]
         elif key != "name" and not callable(value):
             facts[key] = list(value) if isinstance(value, tuple) else value
     return facts

@@ -10,8 +10,9 @@ from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.engine import Progress
 from aniso_core.errors import AnisoError
-from aniso_core.plugins import Registry, UnknownNameError
-from aniso_core.records import Failure, Report, ReportFile
+from aniso_core.fold import quiet_plugin
+from aniso_core.plugins import Item, Registry
+from aniso_core.records import Failure, Profile, Report, ReportFile
 from aniso_core.text import visible
 from aniso_core.tokens import Document
 
@@ -27,12 +28,8 @@ def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequ
     path = Path(wanted)
     if path.exists():
         return visible(path.name), read_documents(path, encoding)
-    try:
-        known.prompts(wanted)
-    except UnknownNameError as error:
-        message = f"There is no file {visible(wanted)}, and: {error}"
-        raise AnisoError(message) from error
-    raise AssertionError
+    message = f"There is no file {visible(wanted)}, and: {known.unknown('prompts', wanted)}"
+    raise AnisoError(message)
 
 
 def render(
@@ -55,11 +52,18 @@ def owners_of(known: Registry, kind: str) -> dict[str, str]:
     return {name: known.distribution(kind, name) for name in known.names(kind)}
 
 
+def published(adapter: Item) -> dict[str, Profile]:
+    """Return the profiles by others that an adapter knows, by name; raises AnisoError where it fails to give them."""
+    with blaming(f"adapter {adapter.name}", f"{adapter.plugin.distribution} {adapter.plugin.version}"):
+        return dict(adapter.value.published())
+
+
 @contextmanager
 def blaming(part: str, distribution: str) -> Iterator[None]:
     """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already."""
     try:
-        yield
+        with quiet_plugin():
+            yield
     except AnisoError:
         raise
     except (Exception, SystemExit) as error:

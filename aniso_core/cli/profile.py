@@ -123,8 +123,8 @@ def profile(**chosen: Any) -> None:
         batch_tokens=chosen["batch_tokens"],
         seed=chosen["seed"],
     )
-    hypotheses = [known.hypothesis(name) for name in chosen["hypotheses"] or known.names("hypothesis")]
-    reporters = chosen["reporters"] or known.names("reporter")
+    hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
+    reporters = list(dict.fromkeys(chosen["reporters"])) or known.names("reporter")
     for name in reporters:
         known.reporter(name)
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])

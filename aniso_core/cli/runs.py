@@ -8,7 +8,7 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import completing
-from aniso_core.cli.parts import PARTLY_FAILED, owners_of, render, show
+from aniso_core.cli.parts import PARTLY_FAILED, owners_of, published, render, show
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.errors import AnisoError
 from aniso_core.export import to_csv, to_json
@@ -36,7 +36,7 @@ _runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
     """Judge stored runs again, together where there are several; RUN is a run directory or published:NAME."""
     known = plugins()
-    chosen = [known.hypothesis(name) for name in hypotheses or known.names("hypothesis")]
+    chosen = [known.hypothesis(name) for name in dict.fromkeys(hypotheses) or known.names("hypothesis")]
     verdicts, failures = engine.judge(chosen, find_profiles(known, runs), seed, owners_of(known, "hypothesis"))
     if as_json:
         out_json(store.to_plain(verdicts))
@@ -75,13 +75,15 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     if single:
         judged = store.load_judged(Path(runs[0]))
         records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
-        drawn = Report(profiles, judged.verdicts, records, judged.failures, profiles[0].provenance.started)
+        # Whether a reporter fails is asked anew.
+        failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
+        drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
     else:
         hypotheses = [item.value for item in known.items("hypothesis")]
-        verdicts, failures = engine.judge(hypotheses, profiles, owners=owners_of(known, "hypothesis"))
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        drawn = Report(profiles, verdicts, (), failures, made)
-    files, failed = render(known, reporters or known.names("reporter"), drawn)
+        verdicts, untested = engine.judge(hypotheses, profiles, owners=owners_of(known, "hypothesis"))
+        failures = [f for measured in profiles for f in measured.failures] + list(untested)
+        drawn = Report(profiles, verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
+    files, failed = render(known, tuple(dict.fromkeys(reporters)) or known.names("reporter"), drawn)
     target = folder or Path(runs[0]) / store.REPORT
     store.write_report(target, files)
     show(files)
@@ -117,9 +119,9 @@ def _published(known: Registry, name: str) -> Profile:
     found: dict[str, Profile] = {}
     for item in known.items("adapter"):
         try:
-            found |= item.value.published()
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and others have profiles too
-            say(f"The adapter {item.name} gives no published profiles: {type(error).__name__}: {error}")
+            found |= published(item)
+        except AnisoError as error:  # others have profiles too
+            say(f"Note: {error}")
     if name not in found:
         listed = ", ".join(nearest_first(name, found)) or "none"
         message = f"There is no published profile {visible(name)!r}; the published profiles are {listed}."

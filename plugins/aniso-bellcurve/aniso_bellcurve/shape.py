@@ -4,12 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aniso_core.paper import paper_shares, unmeasurable
+from aniso_core.paper import Line, is_bell, line, paper_shares, shape, shapeless, unmeasurable
 from aniso_core.records import Array, Profile, Verdict
-
-Flags = NDArray[np.bool_]
 
 REFERENCE_PEAK, REFERENCE_LAYERS = 28, 32
 EXCELLENT, GOOD = 3, 5
@@ -27,28 +24,27 @@ def bell_curve(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterat
     """
     for profile in profiles:
         share = paper_shares(profile)
-        if share is None or len(share) < _LEAST_STATES:
-            yield unmeasurable("bell-curve", profile, _LEAST_STATES)
+        reason = shapeless(profile, _LEAST_STATES)
+        if share is None or reason:
+            yield unmeasurable("bell-curve", profile, reason)
             continue
-        peak = int(share.argmax())
-        rise, fall = _line(share, 0, peak), _line(share, peak, len(share))
-        bell = bool(is_bell(share[None])[0])
+        found = shape(share)
         yield Verdict(
             "bell-curve",
             "paper",
             profile.model.name,
-            "supported" if bell else "refuted",
-            f"the share peaks at layer {peak} of {len(share) - 1}, with {_show(rise['slope'])} before it "
-            f"and {_show(fall['slope'])} from it on",
-            estimate=float(peak),
+            "supported" if found.is_bell else "refuted",
+            f"the share peaks at layer {found.peak} of {len(share) - 1}, with {_show(found.rise)} before it and "
+            f"{_show(found.fall)} from it on",
+            estimate=float(found.peak),
             false_positive_rate=noise_rate(len(share)),
             false_positive_null=f"independent noise over {len(share)} states",
             details={
-                "L_star": peak,
-                "phase1_slope": rise["slope"],
-                "phase1_r": rise["r"],
-                "phase2_slope": fall["slope"],
-                "phase2_r": fall["r"],
+                "L_star": found.peak,
+                "phase1_slope": found.rise.slope,
+                "phase1_r": found.rise.r,
+                "phase2_slope": found.fall.slope,
+                "phase2_r": found.fall.r,
                 "states": len(share),
                 "false_positive_rate_autocorrelated": noise_rate(len(share), correlation=0.9),
             },
@@ -58,13 +54,12 @@ def bell_curve(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterat
 def peak_agreement(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
     """Judge models of 32 blocks: L* within 3 layers of 28 is excellent, within 5 good, else a discrepancy."""
     for profile in profiles:
-        share = paper_shares(profile)
-        if share is None or profile.model.layers != REFERENCE_LAYERS:
-            reason = (
-                f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks and this one has "
-                f"{profile.model.layers}"
-            )
-            yield unmeasurable("peak-agreement", profile, 1, reason if share is not None else "")
+        share, blocks = paper_shares(profile), profile.model.layers
+        reason = (
+            f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks and this has {blocks}"
+        )
+        if share is None or blocks != REFERENCE_LAYERS:
+            yield unmeasurable("peak-agreement", profile, shapeless(profile, 1) or reason)
             continue
         peak = int(share.argmax())
         gap = abs(peak - REFERENCE_PEAK)
@@ -93,8 +88,9 @@ def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iter
     """Describe the three phases; the notebook draws no conclusion from its table, and neither does this."""
     for profile in profiles:
         share = paper_shares(profile)
-        if share is None or len(share) < _LEAST_STATES:
-            yield unmeasurable("three-phases", profile, _LEAST_STATES)
+        reason = shapeless(profile, _LEAST_STATES)
+        if share is None or reason:
+            yield unmeasurable("three-phases", profile, reason)
             continue
         table = [_phase(share, *phase) for phase in PHASES]
         steps = "; ".join(f"{row['phase']} {row['start']:.3f} to {row['end']:.3f}" for row in table)
@@ -106,19 +102,6 @@ def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iter
             f"{steps}; the notebook gives no threshold, so this is a description",
             details={"phases": table},
         )
-
-
-def is_bell(profiles: Array) -> Flags:
-    """Return bool[draws]: which profiles, float64[draws, states], pass the notebooks' bell criterion."""
-    states = profiles.shape[1]
-    layers = np.arange(states)
-    peak = profiles.argmax(axis=1)
-    before = layers < peak[:, None]
-    # The sign of a least-squares slope is that of the covariance with the layer.
-    rise = _covariance_sign(profiles, before, (peak - 1) / 2)
-    fall = _covariance_sign(profiles, ~before, (peak + states - 1) / 2)
-    passed: Flags = (rise > 0) & (fall < 0) & (peak > 1) & (peak < states - 1)
-    return passed
 
 
 @cache
@@ -133,12 +116,6 @@ def noise_rate(states: int, correlation: float = 0.0) -> float:
     return float(is_bell(noise).mean())
 
 
-def _covariance_sign(profiles: Array, chosen: Flags, centre: Array) -> Array:
-    weight = np.where(chosen, np.arange(profiles.shape[1]) - centre[:, None], 0.0)
-    result: Array = (weight * profiles).sum(axis=1)
-    return result
-
-
 def _phase(share: Array, name: str, start: int, end: int) -> Mapping[str, float | int | str | None]:
     last = len(share) - 1
     first, final = round(start * last / REFERENCE_LAYERS), round(end * last / REFERENCE_LAYERS)
@@ -150,18 +127,9 @@ def _phase(share: Array, name: str, start: int, end: int) -> Mapping[str, float 
         "start": float(part[0]),
         "end": float(part[-1]),
         "mean": float(part.mean()),
-        "slope": _line(share, first, final + 1)["slope"],
+        "slope": line(share, first, final + 1).slope,
     }
 
 
-def _line(share: Array, start: int, stop: int) -> Mapping[str, float | None]:
-    """Return least-squares slope and correlation with the layer over start..stop-1, None where there is none."""
-    if stop - start < 2:  # noqa: PLR2004 - a line needs two points
-        return {"slope": None, "r": None}
-    x, y = np.arange(start, stop) - (start + stop - 1) / 2, share[start:stop] - share[start:stop].mean()
-    spread = float(np.sqrt((x @ x) * (y @ y)))
-    return {"slope": float(x @ y / (x @ x)), "r": float(x @ y) / spread if spread > 0 else None}
-
-
-def _show(slope: float | None) -> str:
-    return "too few layers for a slope" if slope is None else f"slope {slope:+.4g}"
+def _show(fitted: Line) -> str:
+    return "too few layers for a slope" if fitted.slope is None else f"slope {fitted.slope:+.4g}"

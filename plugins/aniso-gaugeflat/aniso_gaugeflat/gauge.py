@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from aniso_core.paper import paper_shares, unmeasurable
+from aniso_core.paper import paper_shares, shapeless, unmeasurable
 from aniso_core.records import PAPER, Array, Profile, Verdict
 
 _DRAWS = 10_000
@@ -36,19 +36,17 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     for profile in profiles:
         share = paper_shares(profile)
         if share is None:
-            yield unmeasurable("gauge-flatness", profile, 1)
+            yield unmeasurable("gauge-flatness", profile, shapeless(profile, 1))
         elif profile.model.norm != "rmsnorm":
             norm = "LayerNorm" if profile.model.norm else "no recognised norm"
-            yield unmeasurable(
-                "gauge-flatness", profile, 1, f"the claim is about RMSNorm models and this one has {norm}"
-            )
+            yield unmeasurable("gauge-flatness", profile, f"the claim is about RMSNorm models and this one has {norm}")
         else:
             for reference in references or [PUBLISHED]:
                 yield _flatter(profile, share, reference)
 
 
 def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
-    """Describe how much norms vary over tokens, on each stream and token set that was measured."""
+    """Describe how much norms vary over tokens, on each stream that was measured, for all tokens and for bulk."""
     for profile in profiles:
         means = {}
         for stream in ("residual", "normed", PAPER):
@@ -59,7 +57,7 @@ def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> I
                     means[f"{stream}/{tokens}"] = float(np.nanmean(values))
         if not means:
             reason = "the coefficient of variation of the norms was not measured"
-            yield unmeasurable("norm-uniformity", profile, 1, reason)
+            yield unmeasurable("norm-uniformity", profile, reason)
             continue
         shown = ", ".join(f"{where} {value:.3f}" for where, value in means.items())
         yield Verdict(

@@ -34,8 +34,7 @@ def render(report: Report) -> Iterator[ReportFile]:
     if len(report.profiles) > 1:
         _comparison(console, report.profiles)
     _verdicts(console, report.verdicts)
-    failures = [f for profile in report.profiles for f in profile.failures] + list(report.failures)
-    for failed in failures:
+    for failed in report.failures:
         _paragraph(console, f"Failed: {words.failure(failed)}", "! ")
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     yield ReportFile("console.txt", ("\n".join(lines).strip("\n") + "\n").encode(), show=True)

@@ -36,8 +36,7 @@ def render(report: Report) -> Iterator[ReportFile]:
         drawn = [(kind, f"{start}{kind}.png") for kind in ("profile", "spectra", "norms")]
         parts += [f"![{kind}]({name})" for kind, name in drawn if name in names]
     parts += _verdicts(report.verdicts)
-    failures = [f for profile in report.profiles for f in profile.failures] + list(report.failures)
-    parts += _listed("Failed", map(words.failure, failures))
+    parts += _listed("Failed", map(words.failure, report.failures))
     parts += ["## How to read this", _HOW_TO_READ]
     if report.made:
         parts.append(f"Made {escaped(report.made)} with aniso.")

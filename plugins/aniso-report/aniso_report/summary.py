@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aniso_core.records import PAPER, Array, Profile, Report, ReportFile, Verdict
+from aniso_core.paper import paper_shares, shape
+from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
 from aniso_report import reading
-
-Line = tuple[float | None, float | None]
 
 _NORMS = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
 _ARRAYS = {
@@ -36,57 +35,30 @@ def render(report: Report) -> Iterator[ReportFile]:
 
 
 def summary(profile: Profile, verdicts: Sequence[Verdict] = ()) -> dict[str, Any]:
-    """Return the notebooks' numbers: L* is the largest share; phase 1 ends before it and phase 2 begins with it."""
-    values, layers = _share(profile)
-    peak = int(layers[np.argmax(values)]) if values.size else None
-    (slope1, r1), (slope2, r2) = _phases(layers, values, peak)
+    """Return the notebooks' numbers: L* is the largest share; phase 1 ends before it and phase 2 begins with it.
+
+    A share that is missing at some layer leaves the profile without L*, phases and range.
+    """
+    values = paper_shares(profile)
+    found = shape(values) if values is not None else None
     return {
         "model": profile.model.name,
         "n_layers": profile.model.layers,
         "hidden_dim": profile.model.width,
         "n_prompts": profile.prompts.documents if profile.prompts else None,
         "normalization": _NORMS.get(profile.model.norm or ""),
-        "L_star_anisotropy": peak,
-        "is_bell_curve": slope1 is not None and slope2 is not None and slope1 > 0 > slope2,
-        "phase1_slope": slope1,
-        "phase2_slope": slope2,
-        "phase1_r": r1,
-        "phase2_r": r2,
-        "profile_variance": float(values.var()) if values.size else None,
-        "profile_range": float(np.ptp(values)) if values.size else None,
-        "max_anisotropy": float(values.max()) if values.size else None,
+        "L_star_anisotropy": found.peak if found else None,
+        "is_bell_curve": found is not None and found.is_bell,
+        "phase1_slope": found.rise.slope if found else None,
+        "phase2_slope": found.fall.slope if found else None,
+        "phase1_r": found.rise.r if found else None,
+        "phase2_r": found.fall.r if found else None,
+        "profile_variance": float(values.var()) if values is not None else None,
+        "profile_range": float(np.ptp(values)) if values is not None else None,
+        "max_anisotropy": float(values.max()) if values is not None else None,
         **{key: _list(profile, metric) for key, metric in _ARRAYS.items()},
         "gauge_theory_test": _gauge_test(profile, verdicts),
     }
-
-
-def _share(profile: Profile) -> tuple[Array, Array]:
-    """Return the shares that are defined and their layers, both float64[states]."""
-    curve = reading.curve(profile, reading.SHARE, PAPER)
-    if curve is None:
-        return np.empty(0), np.empty(0)
-    values, layers = curve.array(), np.array(curve.layers, dtype=np.float64)
-    there = np.isfinite(values)
-    return values[there], layers[there]
-
-
-def _phases(layers: Array, values: Array, peak: int | None) -> tuple[Line, Line]:
-    if peak is None:
-        return (None, None), (None, None)
-    before = layers < peak
-    return _line(layers[before], values[before]), _line(layers[~before], values[~before])
-
-
-def _line(layers: Array, values: Array) -> Line:
-    """Return slope per layer and correlation; no slope for fewer than two points, no correlation for a level line."""
-    from scipy.stats import linregress
-
-    if len(layers) < 2:  # noqa: PLR2004 - a line needs two points
-        return None, None
-    if np.ptp(values) == 0:
-        return 0.0, None
-    fit = linregress(layers, values)
-    return float(fit.slope), float(fit.rvalue)
 
 
 def _list(profile: Profile, metric: str) -> list[float | None] | None:
