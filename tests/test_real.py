@@ -110,7 +110,7 @@ def test_known_profile_of_smollm2(run):
     without = profile.curve("top-eigenvalue-share", "paper", "no-first").array()
     start = [0.293, 0.143, 0.644, 0.948, 0.938, 0.929, 0.919, 0.907, 0.892, 0.820, 0.168, 0.208, 1.000]
     assert np.round(everything[:13], 3).tolist() == start
-    assert np.round(everything[12:24], 3).tolist() == [1.0] * 12
+    assert (everything[12:24] > 0.999).all()
     assert np.round(everything[-5:], 3).tolist() == [0.998, 0.998, 0.997, 0.978, 0.145]
     assert round(everything[12], 4) == 0.9998
     known = (

@@ -1,12 +1,14 @@
 """Shell completion: the script that a shell sources, and names completed from the registry without torch."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from aniso_core.cli.say import out
 
+F = TypeVar("F", bound=Callable[..., object])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -19,6 +21,12 @@ def completing(kind: str) -> Completer:
         return [CompletionItem(name) for name in registry().names(kind) if name.startswith(incomplete)]
 
     return complete
+
+
+def repeatable(flag: str, name: str, kind: str, asks: str) -> Callable[[F], F]:
+    """Return an option that names items of a kind, may be repeated, and defaults to all that are installed."""
+    said = f"{asks}; may be repeated. [default: all installed]"
+    return click.option(flag, name, multiple=True, shell_complete=completing(kind), help=said)
 
 
 @click.command()

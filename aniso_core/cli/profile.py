@@ -9,7 +9,7 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.api import make_plan
-from aniso_core.cli.completion import completing
+from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of, progressing, render, show
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import ModelRequest
@@ -46,27 +46,9 @@ from aniso_core.tokens import TOKEN_SETS
     type=click.Choice(list(TOKEN_SETS)),
     help="Token set; may be repeated. [default: all of them]",
 )
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    shell_complete=completing("metric"),
-    help="Metric to measure; may be repeated. [default: all installed]",
-)
-@click.option(
-    "--hypothesis",
-    "hypotheses",
-    multiple=True,
-    shell_complete=completing("hypothesis"),
-    help="Hypothesis to test; may be repeated. [default: all installed]",
-)
-@click.option(
-    "--reporter",
-    "reporters",
-    multiple=True,
-    shell_complete=completing("reporter"),
-    help="Reporter to ask; may be repeated. [default: all installed]",
-)
+@repeatable("--metric", "metrics", "metric", "Metric to measure")
+@repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
+@repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16", "float64"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from aniso_core import engine, store
-from aniso_core.cli.completion import completing
+from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import PARTLY_FAILED, owners_of, published, render, show
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.errors import AnisoError
@@ -24,13 +24,7 @@ _runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 
 @click.command()
 @_runs
-@click.option(
-    "--hypothesis",
-    "hypotheses",
-    multiple=True,
-    shell_complete=completing("hypothesis"),
-    help="Hypothesis to test; may be repeated. [default: all installed]",
-)
+@repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
@@ -51,13 +45,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_js
 
 @click.command()
 @_runs
-@click.option(
-    "--reporter",
-    "reporters",
-    multiple=True,
-    shell_complete=completing("reporter"),
-    help="Reporter to ask; may be repeated. [default: all installed]",
-)
+@repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
 @click.option(
     "--out",
     "folder",
