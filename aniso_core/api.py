@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aniso_core.contracts import BosRule, Metric
 from aniso_core.errors import AnisoError
-from aniso_core.records import STREAMS, Profile
+from aniso_core.records import Profile
 from aniso_core.text import visible
 from aniso_core.tokens import TOKEN_SETS, Document
 
@@ -22,7 +22,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     tokenizer: Any,
     texts: Sequence[str | Document],
     *,
-    streams: Sequence[str] = STREAMS,
+    streams: Sequence[str] | None = None,
     tokens: Sequence[str] = tuple(TOKEN_SETS),
     metrics: Sequence[str | Metric] | None = None,
     bos: BosRule = "auto",
@@ -34,12 +34,14 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
 ) -> Profile:
     """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
 
-    `metrics` are names or Metric records (default: all that are installed), `streams` and `tokens` as in
-    docs/concepts.md, `max_length` in tokens. The model is left as it was found. With `out` a run directory is
-    written as well. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
+    `metrics` are names or Metric records (default: all that are installed), `streams` (default: all
+    that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens. The model is left as it was
+    found. With `out` a run directory is written as well, with the verdicts of the installed hypotheses; `aniso
+    report` draws it. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
     from aniso_core.documents import documents_from
+    from aniso_core.plugins import registry
     from aniso_core.transformer import TransformerProbe, describe
 
     documents = documents_from(texts)
@@ -54,7 +56,9 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
         store.refuse_existing(Path(out))
     measured = engine.profile(probe, documents, plan, "texts")
     if out is not None:
-        store.save(Path(out), measured, store.run_files(measured, (), (), {"model": str(label)}), ())
+        hypotheses = [item.value for item in registry().items("hypothesis")]
+        verdicts, failures = engine.judge(hypotheses, [measured], seed)
+        store.save(Path(out), store.run_files(measured, verdicts, failures, {"model": str(label)}), ())
     return measured
 
 
@@ -81,7 +85,8 @@ def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
     installed = {item.value: f"{item.plugin.distribution} {item.plugin.version}" for item in known.items("metric")}
     owners = {metric.name: installed.get(metric, "given") for metric in records}
     for repeated in ("streams", "tokens"):
-        choices[repeated] = tuple(dict.fromkeys(choices[repeated]))
+        if choices[repeated] is not None:
+            choices[repeated] = tuple(dict.fromkeys(choices[repeated]))
     return Plan(records, owners=owners, versions=installed_versions(), **choices)
 
 

@@ -16,6 +16,11 @@ def read_documents(path: Path, encoding: str = "utf-8") -> list[Document]:
     line separates blocks of which one at least spans several lines, and one document a line otherwise. Raises
     AnisoError for a file that is missing, empty, or not in `encoding`.
     """
+    if path.suffix == ".json":
+        message = (
+            f'{visible(path)} is JSON; wanted JSON Lines: one {{"text": ...}} a line, in a file that ends in .jsonl.'
+        )
+        raise AnisoError(message)
     text = _decoded(path, encoding)
     documents = _json_lines(path, text) if path.suffix == ".jsonl" else _plain(text)
     if not documents:
@@ -41,7 +46,7 @@ def check_documents(documents: Sequence[Document]) -> list[Document]:
     seen: set[str] = set()
     for document in documents:
         if not isinstance(document.text, str):
-            message = f"Document {visible(document.id)} is a {type(document.text).__name__}, wanted text."
+            message = f"Document {visible(document.id)} is of type {type(document.text).__name__}, wanted text."
             raise AnisoError(message)
         if not document.text.strip():
             message = f"Document {visible(document.id)} is blank; leave it out or give it text."

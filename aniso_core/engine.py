@@ -37,13 +37,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure and how: streams, token sets, metrics, and how text becomes batches.
+    """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
     `batch_tokens` bounds the padded tokens of a batch; no value depends on it beyond rounding.
     """
 
     metrics: Sequence[Metric]
-    streams: Sequence[str] = STREAMS
+    streams: Sequence[str] | None = None
     tokens: Sequence[str] = tuple(TOKEN_SETS)
     bos: BosRule = "auto"
     max_length: int | None = None
@@ -119,17 +119,17 @@ def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:
             yield NormSummary.of(site.layer, norm)
 
 
-def choose_sites(probe: Probe, streams: Sequence[str]) -> tuple[Site, ...]:
+def choose_sites(probe: Probe, streams: Sequence[str] | None) -> tuple[Site, ...]:
     """Return the sites of the wanted streams; the final norm's output always comes along, for the view `paper`."""
+    if streams is None:
+        return tuple(probe.sites)
     for stream in streams:
         if stream not in STREAMS:
             known = ", ".join(nearest_first(stream, STREAMS))
             message = f"There is no stream {visible(stream)!r}; the streams are {known}."
             raise AnisoError(message)
         if not any(site.stream == stream for site in probe.sites):
-            message = (
-                f"{visible(probe.info.name)} has no stream {stream}: no norm stands before its blocks or at its end."
-            )
+            message = f"{visible(probe.info.name)} has no stream {stream} (no norm precedes its blocks); leave it out."
             raise AnisoError(message)
     final = Site(probe.info.layers, "normed")
     return tuple(site for site in probe.sites if site.stream in streams or site == final)
@@ -198,4 +198,6 @@ def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
 
 
 def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: BaseException) -> Failure:
-    return Failure(kind, name, (owners or {}).get(name, "unknown"), visible(f"{type(error).__name__}: {error}"))
+    return Failure(
+        kind, name, (owners or {}).get(name, "unknown"), visible(f"{type(error).__name__}: {error}").rstrip(".")
+    )

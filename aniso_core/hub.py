@@ -20,8 +20,8 @@ _OTHERS = ["*/*", "consolidated*"]  # folders and the same weights in another la
 _ELSEWHERE = "the bundled model `tiny` of adapters pythia and gemma needs no network"
 
 
-def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path, str, tuple[str, ...]]:
-    """Return the folder of a hub model, its commit, and notes; raises AnisoError saying what to do.
+def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path, str]:
+    """Return the folder of a hub model and its commit; raises AnisoError saying what to do.
 
     Only safetensors and tokenizer files are fetched; pickles with `allow_pickle` where there is nothing else,
     code only at the `trusted` commit.
@@ -46,8 +46,8 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
         raise AnisoError(message) from error
     except RepositoryNotFoundError as error:
         message = (
-            f"There is no model {visible(hub_id)} on the hub that this login may see; check the name, or log in "
-            "with `hf auth login` if it is private."
+            f"There is no folder {visible(hub_id)} here and no such model on the hub that this login may see; check "
+            "the name, or log in with `hf auth login` if it is private."
         )
         raise AnisoError(message) from error
     except HFValidationError as error:
@@ -60,16 +60,14 @@ def fetch(hub_id: str, request: ModelRequest, trusted: str | None) -> tuple[Path
         raise AnisoError(message) from error
     except Exception as error:  # offline, not cached, or whatever the hub's transport raises: it names no common root
         raise AnisoError(_unreached(hub_id, request, error)) from error
-    commit = folder.name
-    notes = (f"commit {commit}",) if request.revision else ()
-    return folder, commit, notes
+    return folder, folder.name
 
 
 def _unreached(hub_id: str, request: ModelRequest, error: Exception) -> str:
     how = "offline was asked for" if request.offline else "the hub cannot be reached"
     return (
-        f"{visible(hub_id)} is not in the cache and {how} ({type(error).__name__}); connect once, give a folder with "
-        f"--model, or use what needs no network: {_ELSEWHERE}."
+        f"{visible(hub_id)} is no folder here, not in the cache, and {how} ({type(error).__name__}); connect once, "
+        f"give a folder with --model, or use what needs no network: {_ELSEWHERE}."
     )
 
 

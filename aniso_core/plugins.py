@@ -170,11 +170,15 @@ class Registry:
         """Return in words that there is no item of this name, what there is, and what is missing or left out."""
         known = nearest_first(name, self.names(kind))
         plural = {"hypothesis": "hypotheses", "prompts": "prompt sets"}.get(kind, f"{kind}s")
-        parts = [f"There is no {kind} {visible(name)!r}; the {plural} are {', '.join(known) or 'none'}."]
+        one = plural.removesuffix("s") if kind == "prompts" else kind
+        parts = [f"There is no {one} {visible(name)!r}; the {plural} are {', '.join(known) or 'none'}."]
         absent = [d for d in sorted(official_distributions()) if d not in _installed()]
         if absent:
             likely = [d for d in absent if d == f"aniso-{name}"] or absent
-            parts.append(f"Not installed: {', '.join(likely)} (pip install {' '.join(likely)}).")
+            parts.append(
+                f"Not installed: {', '.join(likely)} (pip install {' '.join(likely)}, or in a clone pip install "
+                f"{' '.join(f'-e plugins/{d}' for d in likely)})."
+            )
         if self.broken:
             parts.append("Left out: " + "; ".join(f"{b.name} ({b.distribution}): {b.error}" for b in self.broken))
         return " ".join(parts)

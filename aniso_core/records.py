@@ -225,12 +225,10 @@ class Profile:
         """
         found = self.find(metric, stream, tokens)
         if found is None:
+            where = sorted({f"{c.stream}/{c.tokens}" for c in self.curves if c.metric == metric})
             have = nearest_first(metric, {c.metric for c in self.curves})
-            where = sorted({f"{c.stream}/{c.tokens}" for c in self.curves})
-            message = (
-                f"The profile of {self.model.name} has no curve of {metric} on stream {stream}, tokens {tokens}; "
-                f"it has {', '.join(have) or 'no metrics'} on {', '.join(where) or 'no stream'}."
-            )
+            held = f"it has it on {', '.join(where)}" if where else f"its metrics are {', '.join(have) or 'none'}"
+            message = f"The profile of {self.model.name} has no {metric} on stream {stream}, tokens {tokens}; {held}."
             raise AnisoError(message)
         return found
 

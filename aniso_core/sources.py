@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aniso_core.contracts import ModelRequest, Preset
 from aniso_core.errors import AnisoError
-from aniso_core.text import nearest_first, visible
+from aniso_core.text import nearest_first, short, visible
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
@@ -42,24 +42,25 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
     path = Path(where)
     with contextlib.suppress(RuntimeError):  # a user without a home
         path = path.expanduser()
-    if _is(Path.is_file, path):
+    if on_disk(Path.is_file, path):
         if path.suffix != ".gguf":
             message = f"{visible(where)} is a file but no .gguf; give a folder with config.json, or a .gguf file."
             raise AnisoError(message)
         return _local(request, Source("gguf", path.parent, visible(path.stem), gguf=path.name))
-    if _is(Path.is_dir, path):
+    if on_disk(Path.is_dir, path):
         return _local(request, Source("folder", path, visible(path.resolve().name)))
     if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
         known = ", ".join(nearest_first(wanted, by_name)) or "none"
         message = (
-            f"There is no model {visible(wanted)!r}: it is no preset (those are {known}), no folder, no .gguf file "
-            "and no hub id (ORG/NAME)."
+            f"There is no model {short(wanted, 100)!r}: it is no preset of adapter {adapter} (those are {known}), no "
+            "folder, no .gguf file that exists, and no hub id (ORG/NAME)."
         )
         raise AnisoError(message)
     from aniso_core.hub import fetch
 
-    folder, commit, notes = fetch(where, request, _trusted_commit(request, where))
-    return Source("hub", folder, where, revision=commit, notes=notes)
+    folder, commit = fetch(where, request, _trusted_commit(request, where))
+    name = where if request.revision is None else f"{where}@{visible(request.revision)}"
+    return Source("hub", folder, name, revision=commit)
 
 
 def weights_sha256(source: Source) -> str:
@@ -72,7 +73,7 @@ def weights_sha256(source: Source) -> str:
     return digest.hexdigest()
 
 
-def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+def on_disk(kind: Callable[[Path], bool], path: Path) -> bool:
     """Return whether a path is of a kind; one that no file system takes (too long, a NUL in it) is of none."""
     try:
         return kind(path)

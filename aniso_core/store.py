@@ -48,7 +48,7 @@ class RunRecord:
 def run_files(
     profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
 ) -> list[ReportFile]:
-    """Return the JSON files of a run, which are its record beside the arrays."""
+    """Return the files that are the record of a run."""
     bare = replace(profile, spectra=())
     record = RunRecord(
         request=request,
@@ -60,17 +60,17 @@ def run_files(
         ReportFile(PROFILE, encode(bare)),
         ReportFile(RUN, encode(record)),
         ReportFile(VERDICTS, encode(Judged(tuple(verdicts), tuple(failures)))),
+        ReportFile(ARRAYS, _arrays(profile)),
     ]
 
 
-def save(folder: Path, profile: Profile, records: Sequence[ReportFile], report: Sequence[ReportFile]) -> None:
+def save(folder: Path, records: Sequence[ReportFile], report: Sequence[ReportFile]) -> None:
     """Write a run directory: under another name first, synced, then renamed, so that it is whole or absent."""
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _fresh(folder) as made:
         for file in records:
             write_file(made / file.name, file.data)
-        write_file(made / ARRAYS, _arrays(profile))
         write_report(made / REPORT, report)
 
 
@@ -135,7 +135,11 @@ def settled(verdict: Verdict) -> Verdict:
     if not isinstance(verdict, Verdict):
         message = f"yielded a {type(verdict).__name__}, wanted a Verdict"
         raise TypeError(message)
-    return msgspec.json.decode(encode(verdict), type=Verdict)
+    try:
+        return msgspec.json.decode(encode(verdict), type=Verdict)
+    except msgspec.ValidationError as error:
+        message = f"yielded a verdict that cannot be kept ({error}); docs/format.md gives the values of its fields"
+        raise TypeError(message) from error
 
 
 def _plain_number(value: Any) -> Any:

@@ -3,6 +3,8 @@
 What a config.json can do to a process that loads it is listed in SECURITY.md; every rule there is kept here.
 """
 
+import contextlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -157,14 +159,18 @@ class _translating:  # noqa: N801 - reads as the context manager that it is
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> None:
         from transformers.utils import logging
 
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        # Some bars are drawn without asking whether they should be.
+        self._stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._stack.close()
         if kind is None or not isinstance(error, Exception) or isinstance(error, AnisoError):
             return
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

@@ -6,7 +6,7 @@ from models import KINDS, tiny
 from test_architectures import Letters
 
 import aniso_core as aniso
-from aniso_core import AnisoError, Document, Metric, Moments, Tokens
+from aniso_core import AnisoError, Document, Metric, Moments, Tokens, store
 from aniso_core.moments import RunningMoments
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
@@ -50,6 +50,17 @@ def test_run_is_written_and_read_back(tmp_path):
     profile = measured(out=tmp_path / "run")
     assert aniso.load(tmp_path / "run") == profile
     assert profile.spectra
+    assert {verdict.hypothesis for verdict in store.load_judged(tmp_path / "run").verdicts} >= {"bell-curve"}
+
+
+def test_an_encoder_is_measured_on_the_streams_that_it_has():
+    """A model with norms after its sublayers has no stream `normed`, and by default that is no obstacle."""
+    bert = tiny(next(kind for kind in KINDS if kind.name == "bert"))
+    profile = aniso.profile(bert, Letters(), TEXTS, metrics=["isoscore"])
+    assert {curve.stream for curve in profile.curves} == {"residual"}
+    assert profile.curve("isoscore", "paper").values == profile.curve("isoscore", "residual").values
+    with pytest.raises(AnisoError, match="no stream normed"):
+        aniso.profile(bert, Letters(), TEXTS, streams=["normed"])
 
 
 def test_repeated_choices_count_once():
@@ -113,6 +124,8 @@ def test_what_cannot_be_measured_is_refused(texts, choices, wanted):
 
 def test_unknown_curve_names_what_there_is():
     """A curve that the profile does not hold is an error that lists what it holds."""
-    with pytest.raises(AnisoError, match=r"no curve of effective-rank .* it has isoscore on .*residual/all"):
+    with pytest.raises(AnisoError, match=r"no effective-rank on stream residual.* its metrics are isoscore"):
         measured().curve("effective-rank")
+    with pytest.raises(AnisoError, match=r"no isoscore on stream resid.* it has it on .*residual/all"):
+        measured().curve("isoscore", "resid")
     assert measured().find("effective-rank") is None

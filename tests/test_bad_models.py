@@ -78,6 +78,11 @@ def test_an_adapter_without_presets_asks_for_a_model(refused):
     refused("--adapter", "auto", wants=("no model of its own", "--model"))
 
 
+def test_a_preset_of_another_adapter_is_told_where_it_is(refused):
+    """A preset that another adapter has is refused with that adapter's name."""
+    refused("--model", "gemma-2b", wants=("preset of adapter gemma", "--adapter gemma"))
+
+
 def test_another_file_is_no_model(tmp_path, refused):
     """A file that is no .gguf is refused and told what would do."""
     (tmp_path / "model.pt").write_bytes(b"x")
@@ -461,7 +466,12 @@ def test_offline_without_a_cached_copy_is_refused_at_once(refused, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", forbidden)
     refused(
         *("--adapter", "pythia", "--model", "pythia-70m", "--offline"),
-        wants=("EleutherAI/pythia-70m is not in the cache", "offline was asked for", "needs no network", "tiny"),
+        wants=(
+            "EleutherAI/pythia-70m is no folder here, not in the cache",
+            "offline was asked for",
+            "needs no network",
+            "tiny",
+        ),
     )
 
 
@@ -483,9 +493,15 @@ def _hub_error(name: str) -> Exception:
     ("error", "wants"),
     [
         ("GatedRepoError", ("google/gemma-2b is gated", "accept its licence", "hf auth login", "HF_TOKEN", "tiny")),
-        ("RepositoryNotFoundError", ("no model google/gemma-2b on the hub", "check the name", "hf auth login")),
+        (
+            "RepositoryNotFoundError",
+            ("no folder google/gemma-2b here", "check the name", "hf auth login"),
+        ),
         ("RevisionNotFoundError", ("google/gemma-2b has no revision 'step9'", "branches and tags")),
-        ("LocalEntryNotFoundError", ("google/gemma-2b is not in the cache", "hub cannot be reached", "no network")),
+        (
+            "LocalEntryNotFoundError",
+            ("google/gemma-2b is .*not in the cache", "hub cannot be reached", "no network"),
+        ),
         ("HfHubHTTPError", ("hub cannot be reached", "HfHubHTTPError")),
         ("ReadTimeout", ("hub cannot be reached", "ReadTimeout")),
     ],

@@ -453,7 +453,10 @@ def test_a_hidden_family_is_named_with_its_command(monkeypatch, fresh_registry, 
     ran = aniso("profile", "--adapter", "gemma", "--out", tmp_path / "no")
     assert ran.code == 1
     assert "There is no adapter 'gemma'" in ran.err
-    assert "Not installed: aniso-gemma (pip install aniso-gemma)." in ran.err
+    assert (
+        "Not installed: aniso-gemma (pip install aniso-gemma, or in a clone pip install -e plugins/aniso-gemma)."
+        in ran.err
+    )
     assert not (tmp_path / "no").exists()
     assert measure(*FEW).code == 0
     assert "gemma" not in aniso("adapters", "list").out

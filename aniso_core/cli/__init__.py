@@ -90,7 +90,7 @@ class App(click.Group):
         except click.UsageError as error:
             if error.ctx is not None:
                 click.echo(error.ctx.get_usage(), err=True)
-            say(f"Error: {error.format_message()}")
+            say(f"Error: {' '.join(error.format_message().split())}")
             sys.exit(2)
         except _Terminated:
             sys.exit(143)

@@ -75,7 +75,8 @@ def _describe(facts: dict[str, Any]) -> None:
 def _one(entry: Any) -> str:
     if not isinstance(entry, dict):
         return str(entry)
-    return f"{entry['name']}{' (bundled)' if entry['bundled'] else ' (gated)' if entry['gated'] else ''}"
+    where = "bundled" if entry["bundled"] else f"{entry['where']}, gated" if entry["gated"] else entry["where"]
+    return f"{entry['name']} ({where})"
 
 
 adapters: Callable[..., Any] = _group("adapter", "adapters")

@@ -12,8 +12,11 @@ from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of, progressing, render, show
 from aniso_core.cli.say import out, out_json, plugins, say
-from aniso_core.contracts import ModelRequest
+from aniso_core.contracts import Adapter, ModelRequest
+from aniso_core.errors import AnisoError
+from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Profile, Report
+from aniso_core.sources import on_disk
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
 
@@ -37,7 +40,7 @@ from aniso_core.tokens import TOKEN_SETS
     "streams",
     multiple=True,
     type=click.Choice(STREAMS),
-    help="Stream to measure; may be repeated. [default: both]",
+    help="Stream to measure; may be repeated. [default: all that the model has]",
 )
 @click.option(
     "--tokens",
@@ -71,7 +74,7 @@ from aniso_core.tokens import TOKEN_SETS
     type=click.IntRange(min=1),
     default=2048,
     show_default=True,
-    help="Padded tokens in a batch; changes speed and memory, no value.",
+    help="Padded tokens in a batch; changes speed and memory, and values by rounding alone.",
 )
 @click.option(
     "--max-length",
@@ -98,7 +101,7 @@ def profile(**chosen: Any) -> None:
     adapter = known.adapter(chosen["adapter"])
     plan = make_plan(
         chosen["metrics"] or None,
-        streams=chosen["streams"] or STREAMS,
+        streams=chosen["streams"] or None,
         tokens=chosen["token_sets"] or tuple(TOKEN_SETS),
         bos=chosen["bos"],
         max_length=chosen["max_length"],
@@ -113,6 +116,9 @@ def profile(**chosen: Any) -> None:
     if chosen["folder"] is not None:
         store.refuse_existing(chosen["folder"])
     loud = not chosen["quiet"]
+    if loud and prompts_name not in known.names("prompts"):
+        say(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
+    _refuse_other_preset(known, adapter, chosen["model"])
     if loud:
         say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
     with blaming(f"adapter {adapter.name}", known.distribution("adapter", adapter.name)):
@@ -131,7 +137,7 @@ def profile(**chosen: Any) -> None:
     files, failed = render(known, reporters, report)
     if failed:
         records = store.run_files(measured, verdicts, (*failures, *failed), request)
-    store.save(folder, measured, records, files)
+    store.save(folder, records, files)
     if loud:
         show(files)
     troubles = (*report.failures, *failed)
@@ -167,6 +173,22 @@ def default_folder(measured: Profile) -> Path:
     base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
     taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
     return base if not base.exists() else next(path for path in taken if not path.exists())
+
+
+def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:
+    """Raise AnisoError where `model` is a preset of other adapters than the one that was asked for."""
+    own = {preset.name for preset in adapter.presets}
+    if model in own or (model is None and own) or (model is not None and on_disk(Path.exists, Path(model))):
+        return
+    others = [
+        item.name
+        for item in known.items("adapter")
+        if any(preset.name == model or (model is None and preset.bundled) for preset in item.value.presets)
+    ]
+    if others:
+        asked = f"{visible(model)} is a preset of" if model else "Adapter auto has no model of its own; one ships with"
+        message = f"{asked} adapter {' and '.join(others)}: add {' or '.join(f'--adapter {name}' for name in others)}"
+        raise AnisoError(f"{message}, or name another with --model." if model is None else f"{message}.")
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """`aniso test`, `aniso report` and `aniso export`: what is done with runs that are stored."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_js
     "--out",
     "folder",
     type=click.Path(path_type=Path),
-    help="Folder to write. [default: the run's own report/; several runs need it]",
+    help="New folder to write. [default: the run's own report/; several runs need it]",
 )
 def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | None) -> None:
     """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
@@ -59,6 +60,8 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     if folder is None and not single:
         message = "Several runs, or a published one, have no folder of their own for a report; name one with --out."
         raise AnisoError(message)
+    if folder is not None:
+        store.refuse_existing(folder)
     profiles = find_profiles(known, runs)
     if single:
         judged = store.load_judged(Path(runs[0]))
@@ -98,8 +101,23 @@ def export(runs: tuple[str, ...], format_: str, path: Path | None) -> None:
 
 def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
     """Return the profiles of run directories and of published:NAME; raises AnisoError on what is neither."""
-    return [
+    found = [
         _published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs
+    ]
+    texts = {profile.prompts.sha256 for profile in found if profile.prompts is not None}
+    if len(texts) > 1:
+        say("Note: these runs measured different texts, which alone can change a profile; compare runs of one text.")
+    return _told_apart(found, runs)
+
+
+def _told_apart(profiles: list[Profile], runs: tuple[str, ...]) -> list[Profile]:
+    """Return the profiles, those of one model called by their runs as well."""
+    names = [profile.model.name for profile in profiles]
+    return [
+        replace(profile, model=replace(profile.model, name=f"{profile.model.name} [{Path(run).name}]"))
+        if names.count(profile.model.name) > 1
+        else profile
+        for profile, run in zip(profiles, runs, strict=True)
     ]
 
 

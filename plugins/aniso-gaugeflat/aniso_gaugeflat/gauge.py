@@ -59,13 +59,14 @@ def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> I
             reason = "the coefficient of variation of the norms was not measured"
             yield unmeasurable("norm-uniformity", profile, reason)
             continue
+        aside = "" if profile.model.norm == "rmsnorm" else "; the claim is about RMSNorm, which this model has not"
         shown = ", ".join(f"{where} {value:.3f}" for where, value in means.items())
         yield Verdict(
             "norm-uniformity",
             "paper",
             profile.model.name,
             "descriptive",
-            f"mean coefficient of variation of the norms: {shown}; the notebook gives no threshold",
+            f"mean coefficient of variation of the norms: {shown}; the notebook gives no threshold{aside}",
             details={"mean_cv": means},
         )
 

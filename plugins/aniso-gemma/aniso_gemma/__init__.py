@@ -20,7 +20,7 @@ PRESETS = (
     Preset(
         "tiny",
         str(_HERE / "tiny"),
-        summary="bundled tiny Gemma model, no network needed; google/gemma-2b: --model gemma-2b (gated, log in first)",
+        summary="bundled toy of 2 million parameters; it says nothing of google/gemma-2b (--model gemma-2b, gated)",
         bundled=True,
     ),
     *(Preset(name, f"google/{name}", summary="gated", gated=True) for name in _HUB),

@@ -17,7 +17,7 @@ def aniso_prompts() -> list[PromptSet]:
     return [
         PromptSet(
             "paper3",
-            "the 16 prompts of the two notebooks, 7 to 13 tokens each",
+            "the 16 prompts of the two notebooks, 6 to 11 words each",
             "the Pythia-6.9B and Gemma-2B notebooks",
             "stimuli of the experiment, as published",
             _reading("paper3.txt"),

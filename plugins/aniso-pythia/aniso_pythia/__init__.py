@@ -17,7 +17,7 @@ PRESETS = (
     Preset(
         "tiny",
         str(_HERE / "tiny"),
-        summary="bundled tiny GPT-NeoX model, no network needed; the real ones: --model pythia-70m (or any size)",
+        summary="bundled toy of 2 million parameters, which says nothing of Pythia (--model pythia-70m or larger)",
         bundled=True,
     ),
     *(

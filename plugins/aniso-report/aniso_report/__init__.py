@@ -14,5 +14,5 @@ def aniso_reporters() -> list[Reporter]:
         Reporter("csv", "every number as one tidy row", curves.render),
         Reporter("figures", "profile, spectra, norms and comparison as PNG and PDF", figures.render),
         Reporter("markdown", "a page with facts, tables, figures and verdicts", markdown.render, order=1),
-        Reporter("bundle", "all files in one zip", bundle.render, order=2),
+        Reporter("bundle", "the whole run in one zip", bundle.render, order=2),
     ]

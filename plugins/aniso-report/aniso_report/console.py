@@ -66,6 +66,8 @@ def _key(columns: Sequence[layers.Column]) -> str:
         said.append("share: of the variance, along its first direction; * its largest (L*).")
     if any((column.top, column.below) == ("first", "token") for column in columns):
         said.append("first token: the part of it that first tokens hold.")
+    if len(columns) > 1:
+        said.append("Columns without a stream: residual, all tokens; docs/concepts.md explains each.")
     return " ".join(said)
 
 

@@ -69,7 +69,7 @@ def _list(profile: Profile, metric: str) -> list[float | None] | None:
 def _gauge_test(profile: Profile, verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
     about = [v for v in verdicts if v.hypothesis == "gauge-flatness" and v.subject == profile.model.name]
     paper = next((v for v in about if v.criterion == "paper"), None)
-    if paper is None:
+    if paper is None or paper.outcome not in {"supported", "refuted"}:
         return None
     return {"reference": paper.reference, "flatter": paper.outcome == "supported", **_plain(paper.details)}
 

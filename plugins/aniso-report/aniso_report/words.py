@@ -24,7 +24,8 @@ def facts(profile: Profile) -> list[tuple[str, str]]:
     model, prompts, made = profile.model, profile.prompts, profile.provenance
     text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens ({prompts.name})" if prompts else "not recorded"
     parameters = f", {model.parameters:,} parameters" if model.parameters else ""
-    where = f"{model.dtype} on {model.device}, attention {model.attention}" if model.device else model.dtype
+    how = [model.dtype, f"on {model.device}" if model.device else ""]
+    where = " ".join(part for part in how if part) + (f", attention {model.attention}" if model.attention else "")
     pairs = [
         ("norm", f"{norm(profile)}, {_PLACES[model.placement]}" if model.norm else norm(profile)),
         ("size", f"{model.layers} layers, d = {model.width:,}{parameters}"),
