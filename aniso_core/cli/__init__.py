@@ -36,9 +36,13 @@ def _readers_may_leave() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # Python must not complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         sys.exit(0)
+
+
+def _abandon_stdout() -> None:
+    """Let what is left to write go nowhere: Python would fail on it again when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(BaseException):
@@ -100,7 +104,12 @@ class App(click.Group):
         except OSError as error:
             if os.environ.get(TRACEBACK):
                 raise
-            say(f"Error: {error.strerror or error}: {error.filename or 'the output'} cannot be written.")
+            place = f"{error.filename} cannot be used" if error.filename else "the output cannot be written"
+            say(f"Error: {error.strerror or error}: {place}.")
+            try:
+                sys.stdout.flush()
+            except OSError:
+                _abandon_stdout()
             sys.exit(1)
 
 
