@@ -59,7 +59,7 @@ def peak_agreement(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     for profile in profiles:
         share, blocks = paper_shares(profile), profile.model.layers
         reason = (
-            f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks and this has {blocks}"
+            f"the constant {REFERENCE_PEAK} was read off a model of {REFERENCE_LAYERS} blocks, this one has {blocks}"
         )
         if share is None or blocks != REFERENCE_LAYERS:
             yield unmeasurable("peak-agreement", profile, shapeless(profile, 1) or reason)
