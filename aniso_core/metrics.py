@@ -1,4 +1,4 @@
-"""The field's textbook metrics, each a question about running moments.
+"""The field's textbook metrics, long because each is a function and a record of what it is, and nothing else.
 
 Formulas: lambda_i are the eigenvalues of the covariance (divisor n - 1), descending; p_i = lambda_i / sum lambda.
 """

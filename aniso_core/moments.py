@@ -1,4 +1,4 @@
-"""Running moments of states: what nearly every metric asks about, folded in float64 as tokens stream by.
+"""Running moments of states, folded in float64 as tokens stream by; one file, since its parts are one derivation.
 
 Rows are kept as they came while there are fewer than d of them, so that spectra of few tokens are exact and go
 through the n x n side; beyond that they are absorbed, a block at a time, into centred sums that merge by the

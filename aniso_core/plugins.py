@@ -1,4 +1,4 @@
-"""Finds installed plugins, keeps the broken ones apart, and looks things up by name.
+"""Finds installed plugins and looks things up by name; one file, since what is left out decides what is found.
 
 pluggy's own loader skips a second plugin of the same name in silence and lets one failing import end the program;
 this one does neither.

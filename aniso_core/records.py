@@ -1,4 +1,7 @@
-"""The records that cross aniso's floors: frozen, typed, and saved as they stand."""
+"""The records that cross aniso's floors, in one long file because a run directory is these records and no others.
+
+They are frozen, typed, and saved as they stand.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
