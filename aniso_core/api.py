@@ -82,7 +82,7 @@ def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
         if names.count(name) > 1:
             message = f"Two metrics are called {visible(name)!r}; rename one, since results are told apart by name."
             raise AnisoError(message)
-    installed = {item.value: f"{item.plugin.distribution} {item.plugin.version}" for item in known.items("metric")}
+    installed = {item.value: item.plugin.release for item in known.items("metric")}
     owners = {metric.name: installed.get(metric, "given") for metric in records}
     for repeated in ("streams", "tokens"):
         if choices[repeated] is not None:

@@ -48,10 +48,6 @@ _ASKED: Mapping[str, str] = {
 }
 
 
-class UnknownNameError(AnisoError):
-    """Name what was asked for, what there is, nearest first, and what is broken or not installed."""
-
-
 @dataclass(frozen=True)
 class Plugin:
     """A plugin that loaded: entry-point name, distribution and version, and what it provides by kind."""
@@ -60,6 +56,11 @@ class Plugin:
     distribution: str
     version: str
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def release(self) -> str:
+        """The distribution and its version, as `aniso-gemma 0.1.0`."""
+        return f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -112,41 +113,40 @@ class Registry:
         return [self._items[kind, name] for name in self.names(kind)]
 
     def item(self, kind: str, name: str) -> Item:
-        """Return one item; raises UnknownNameError where there is none."""
+        """Return one item; raises AnisoError where there is none."""
         found = self._items.get((kind, name)) or self._by_alias(kind, name)
         if found is None:
-            raise UnknownNameError(self.unknown(kind, name))
+            raise AnisoError(self.unknown(kind, name))
         return found
 
     def adapter(self, name: str) -> Adapter:
-        """Return the adapter `name`; raises UnknownNameError."""
+        """Return the adapter `name`; raises AnisoError."""
         adapter: Adapter = self.item("adapter", name).value
         return adapter
 
     def metric(self, name: str) -> Metric:
-        """Return the metric `name` (or alias); raises UnknownNameError."""
+        """Return the metric `name` (or alias); raises AnisoError."""
         metric: Metric = self.item("metric", name).value
         return metric
 
     def hypothesis(self, name: str) -> Hypothesis:
-        """Return the hypothesis `name`; raises UnknownNameError."""
+        """Return the hypothesis `name`; raises AnisoError."""
         hypothesis: Hypothesis = self.item("hypothesis", name).value
         return hypothesis
 
     def reporter(self, name: str) -> Reporter:
-        """Return the reporter `name`; raises UnknownNameError."""
+        """Return the reporter `name`; raises AnisoError."""
         reporter: Reporter = self.item("reporter", name).value
         return reporter
 
     def prompts(self, name: str) -> PromptSet:
-        """Return the prompt set `name`; raises UnknownNameError."""
+        """Return the prompt set `name`; raises AnisoError."""
         prompts: PromptSet = self.item("prompts", name).value
         return prompts
 
     def distribution(self, kind: str, name: str) -> str:
         """Return the distribution and version that provide an item, as `aniso-gemma 0.1.0`."""
-        plugin = self.item(kind, name).plugin
-        return f"{plugin.distribution} {plugin.version}"
+        return self.item(kind, name).plugin.release
 
     def _by_alias(self, kind: str, name: str) -> Item | None:
         found = [i for i in self.items(kind) if name in getattr(i.value, "aliases", ())]

@@ -1,6 +1,6 @@
 """Loads a model's weights without running anybody's code.
 
-What a config.json can do to a process that loads it is listed in SECURITY.md; every rule there is kept here.
+What a config.json can do to a process that loads it is listed in SECURITY.md; vetting.py refuses what must be refused.
 """
 
 import contextlib
@@ -85,9 +85,9 @@ def _load_folder(
         )
         message = f"transformers knows no architecture {visible(model_type)!r} ({visible(source.name)}).{remote}"
         raise AnisoError(message)
-    if trusted:
-        check_code(source)
     with _translating(source):
+        if trusted:
+            check_code(source)
         if model_type in CONFIG_MAPPING:
             config = CONFIG_MAPPING[model_type].from_dict(raw)
         else:

@@ -30,7 +30,7 @@ def doctor(*, as_json: bool, offline: bool) -> None:
         "memory GB": _memory(),
         "hub": "not asked" if offline else _hub(),
         "hub token": "present" if _has_token() else "absent",
-        "plugins": [f"{p.name} ({p.distribution} {p.version}): ready" for p in known.plugins]
+        "plugins": [f"{p.name} ({p.release}): ready" for p in known.plugins]
         + [f"{b.name} ({b.distribution} {b.version}): left out: {b.error}" for b in known.broken],
     }
     if as_json:

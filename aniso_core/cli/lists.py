@@ -23,7 +23,7 @@ def _summary(item: Item) -> str:
 def _facts(item: Item) -> dict[str, Any]:
     """Return the plain fields of an item; functions and classes are no data."""
     facts: dict[str, Any] = {"name": item.name, "plugin": item.plugin.name}
-    facts["distribution"] = f"{item.plugin.distribution} {item.plugin.version}"
+    facts["distribution"] = item.plugin.release
     if item.kind == "metric":
         facts["definition"] = inspect.getdoc(item.value.of) or ""
     for key, value in vars(item.value).items():
@@ -98,6 +98,6 @@ def plugins(*, as_json: bool) -> None:
     rows = []
     for plugin in found.plugins:
         provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.provides.items())
-        rows.append((plugin.name, f"{plugin.distribution} {plugin.version}", "ready", provides))
+        rows.append((plugin.name, plugin.release, "ready", provides))
     rows += [(b.name, f"{b.distribution} {b.version}", "left out", b.error) for b in found.broken]
     table(["plugin", "distribution", "state", "provides"], rows, wrap=["distribution", "provides"])

@@ -54,7 +54,7 @@ def owners_of(known: Registry, kind: str) -> dict[str, str]:
 
 def published(adapter: Item) -> dict[str, Profile]:
     """Return the profiles by others that an adapter knows, by name; raises AnisoError where it fails to give them."""
-    with blaming(f"adapter {adapter.name}", f"{adapter.plugin.distribution} {adapter.plugin.version}"):
+    with blaming(f"adapter {adapter.name}", adapter.plugin.release):
         return dict(adapter.value.published())
 
 
