@@ -4,6 +4,8 @@ Nothing is looked up by name but the trunk: blocks are the list as long as the m
 stream if it was given that stream's states.
 """
 
+import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 from aniso_core.errors import AnisoError, OutOfRangeError, range_advice
 from aniso_core.records import Site
 
-_TRACE_TOKENS = 4
+_FIRST, _SECOND = 5, 3  # tokens of the two windows that run together and alone
+_SAME = 1e-3  # relative distance below which states in one row are those of windows alone, rounding aside
+_TOLD = 100  # how much further off the states of windows that do see each other must be, for the test to tell
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Anatomy:
     """The modules that carry the streams.
 
     `pre_norms[i]` is the norm that block i applies to the residual stream before anything else, empty where norms
-    stand after the sublayers; `final_norm` is None where the model ends with its last block.
+    stand after the sublayers; `final_norm` is None where the model ends with its last block. `packs` says whether
+    windows in one row, told apart by positions that start again, are as they are alone.
     """
 
     trunk: nn.Module
@@ -32,6 +37,7 @@ class Anatomy:
     final_norm: nn.Module | None
     inner_norm: nn.Module | None
     width: int
+    packs: bool
 
     @property
     def placement(self) -> Literal["pre", "post"]:
@@ -65,9 +71,7 @@ def dissect(model: nn.Module) -> Anatomy:
         stack.enter_context(evaluating(trunk))
         stack.enter_context(torch.inference_mode())
         seen = _Watch(trunk, blocks, stack)
-        vocabulary = int(text_config(trunk).vocab_size)
-        ids = torch.arange(_TRACE_TOKENS)[None] % vocabulary
-        output = trunk(input_ids=ids.to(input_device(trunk)), output_hidden_states=True, **no_cache(trunk))
+        output = _trace(trunk)
     _require_finite(blocks, seen, output.last_hidden_state)
     anatomy = seen.anatomy(output.last_hidden_state)
     _check(type(model).__name__, anatomy, seen, output)
@@ -118,6 +122,7 @@ class _Watch:
             final[-1] if final else None,
             inner[-1] if inner else None,
             width,
+            _packs(last),
         )
 
     def _first_norm(self, block: int) -> nn.Module | None:
@@ -140,6 +145,33 @@ class _Watch:
     def _norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if args and isinstance(args[0], Tensor):
             self.calls.append(_Call(module, args[0].clone(), state(output).clone(), self.running))
+
+
+def _trace(trunk: nn.Module) -> Any:
+    """Run two windows packed in one row, each alone before other tokens, and as if they were one window."""
+    device, vocabulary = input_device(trunk), int(text_config(trunk).vocab_size)
+    first, second = range(_FIRST), range(_FIRST, _FIRST + _SECOND)
+    rows = [[*first, *second], [*first, *reversed(second)], [*second, *first], [*first, *second]]
+    ids = (torch.tensor(rows) % vocabulary).to(device)
+    asked = {"output_hidden_states": True, **no_cache(trunk)}
+    if "position_ids" in inspect.signature(trunk.forward).parameters:
+        positions = torch.arange(_FIRST + _SECOND).repeat(len(rows), 1)
+        positions[0, _FIRST:] = torch.arange(_SECOND)
+        # A model that cannot take positions says so in ways of its own; the plain pass shows whether it runs at all.
+        with contextlib.suppress(Exception):
+            return trunk(input_ids=ids, position_ids=positions.to(device), **asked)
+    return trunk(input_ids=ids[-1:], **asked)
+
+
+def _packs(states: Tensor) -> bool:
+    """Return whether the first row of the trace is its two windows alone, and the last row shows that one can tell."""
+    if len(states) == 1:
+        return False
+    packed, one, two, mixed = states.double()
+    scale = float(packed.norm())
+    off = float((packed[:_FIRST] - one[:_FIRST]).norm() + (packed[_FIRST:] - two[:_SECOND]).norm())
+    told = float((mixed[_FIRST:] - two[:_SECOND]).norm())
+    return off <= _SAME * scale and told > _TOLD * off
 
 
 def _require_finite(blocks: tuple[nn.Module, ...], seen: _Watch, last: Tensor) -> None:

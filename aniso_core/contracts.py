@@ -114,6 +114,10 @@ class Probe(Protocol):
     def sites(self) -> tuple[Site, ...]:
         """Every site that can be read, by stream, then layer."""
 
+    @property
+    def row_tokens(self) -> int:
+        """Tokens up to which several windows may share a row of a batch; 0 where they may not."""
+
     def norm_at(self, site: Site) -> Norm | None:
         """Return the norm whose output is `site`; None where it is neither LayerNorm nor RMSNorm."""
 

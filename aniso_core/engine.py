@@ -4,17 +4,17 @@ The engine is given adapters' probes, metrics, hypotheses and reporters; it neve
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from aniso_core import store
 from aniso_core.contracts import BosRule, Hypothesis, Metric, Probe, Reporter
-from aniso_core.errors import AnisoError
+from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold, quiet_plugin
 from aniso_core.records import (
     STREAMS,
@@ -29,7 +29,22 @@ from aniso_core.records import (
     Verdict,
 )
 from aniso_core.text import is_file_name, nearest_first, visible
-from aniso_core.tokens import TOKEN_SETS, Document, check_token_sets, plan_batches, texts_sha256
+from aniso_core.tokens import (
+    TOKEN_SETS,
+    Batch,
+    Document,
+    Window,
+    check_token_sets,
+    padded,
+    plan_batches,
+    texts_sha256,
+)
+
+if TYPE_CHECKING:
+    from aniso_core.intake import Share
+
+_FULL = 0.95
+"""Share of tokens in a batch from which packing has nothing worth sparing."""
 
 Progress = Callable[[int, int], None]
 """Told the tokens done and the tokens in all after each batch."""
@@ -74,11 +89,10 @@ def profile(
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     fold = Fold(plan.metrics, [document.id for document in documents])
+    passing = _Pass(probe, sites, fold, plan.batch_tokens)
     done = 0
-    for batch in plan_batches(tokenized.windows, plan.batch_tokens):
-        with probe.reading(sites, fold.sink(batch)) as run:
-            run(batch)
-        done += batch.count
+    for number in passing.run(tokenized.windows):
+        done += number
         if progress is not None:
             progress(done, tokenized.count)
     measured = fold.ask(sites, plan.tokens, lambda metric: plan.owners.get(metric.name, "unknown"))
@@ -104,12 +118,65 @@ def profile(
             versions=dict(plan.versions),
             plugins={name: plan.owners[name] for name in sorted(plan.owners)},
             seed=plan.seed,
-            batch_tokens=plan.batch_tokens,
+            batch_tokens=passing.batch_tokens,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 3),
         ),
         spectra=measured.spectra,
     )
+
+
+class _Pass:
+    """Every window through the model into the fold, in smaller batches from where memory runs out."""
+
+    def __init__(self, probe: Probe, sites: Sequence[Site], fold: Fold, batch_tokens: int) -> None:
+        self._probe, self._sites, self._fold = probe, sites, fold
+        self.batch_tokens = batch_tokens
+
+    def run(self, windows: Sequence[Window]) -> Iterator[int]:
+        """Yield the number of tokens of each batch that is done."""
+        left = deque(self._plan(windows))
+        while left:
+            batch, size = left.popleft(), self.batch_tokens
+            self._give(batch, ())
+            if self.batch_tokens < size:
+                left = deque(self._plan([window for later in left for window in later.windows]))
+            yield batch.count
+
+    def _plan(self, windows: Sequence[Window]) -> list[Batch]:
+        """Return the batches, windows packed into rows where that spares enough padding and the model allows it."""
+        plain = plan_batches(windows, self.batch_tokens)
+        if sum(batch.count for batch in plain) > _FULL * padded(plain) or not self._probe.row_tokens:
+            return plain
+        packed = plan_batches(windows, self.batch_tokens, self._probe.row_tokens)
+        return packed if padded(packed) <= _FULL * padded(plain) else plain
+
+    def _give(self, batch: Batch, taken: "Iterable[Share]") -> None:
+        """Run a batch; where memory runs out, give it again in halves, without what was taken in already."""
+        now = set(taken)
+        shortage = self._try(batch, now)
+        if shortage is None:
+            return
+        if len(batch.windows) == 1:
+            message = (
+                f"A window of {batch.count} tokens does not fit into memory ({shortage}); give a smaller "
+                "--max-length, or --dtype bfloat16."
+            )
+            raise AnisoError(message)
+        self.batch_tokens = padded([batch]) // 2
+        for part in self._plan(batch.windows):
+            self._give(part, now)
+
+    def _try(self, batch: Batch, taken: "set[Share]") -> str | None:
+        """Return None, or what was said when memory ran out; by then what the batch held is free again."""
+        try:
+            with self._fold.taking(batch, taken) as sink, self._probe.reading(self._sites, sink) as run:
+                run(batch)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            return visible(str(error).strip().split("\n")[0])[:200]
+        return None
 
 
 def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:

@@ -16,3 +16,10 @@ class OutOfRangeError(AnisoError):
 def range_advice(dtype: str) -> str:
     """Return what to do about states that are not finite in `dtype`, a torch name without its prefix."""
     return "float16 ends at 65504: use --dtype bfloat16 or float32" if dtype == "float16" else "check the weights"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, on a GPU or on the host."""
+    # torch says so on a CPU by a RuntimeError; nothing here imports torch.
+    named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

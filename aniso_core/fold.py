@@ -6,22 +6,23 @@ A profile is a fold, so what is measured here merges over batches, documents, ma
 import contextlib
 import math
 import numbers
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.contracts import Metric, Statistic
-from aniso_core.errors import OutOfRangeError, UndefinedMetricError, range_advice
-from aniso_core.moments import RunningMoments
+from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
+from aniso_core.moments import Moments, RunningMoments, decompose
 from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
 from aniso_core.text import visible
-from aniso_core.tokens import CLASSES, TOKEN_SETS, Batch, Layout, Layouts, TokenClass, Tokens
+from aniso_core.tokens import CLASSES, TOKEN_SETS, Batch, TokenClass, Tokens
 
 if TYPE_CHECKING:
-    import torch
+    from aniso_core.intake import Intake, Share
 
 Maker = Callable[[], Statistic]
 
@@ -42,16 +43,23 @@ class Fold:
     def __init__(self, metrics: Sequence[Metric], document_ids: Sequence[str]) -> None:
         """Keep one statistic for all metrics that ask about the same one."""
         self._metrics = tuple(metrics)
-        self._makers = tuple(dict.fromkeys(metric.over for metric in metrics))
+        self.makers: tuple[Maker, ...] = tuple(dict.fromkeys(metric.over for metric in metrics))
         self._document_ids = document_ids
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
 
-    def sink(self, batch: Batch) -> "Callable[[Site, torch.Tensor], None]":
-        """Return the function that takes in the states of one batch, site by site."""
-        layouts = Layouts(batch)
-        return lambda site, states: self._take(site, layouts.on(states.device), states)
+    @contextlib.contextmanager
+    def taking(self, batch: Batch, taken: "set[Share] | None" = None) -> "Iterator[Intake]":
+        """Yield the sink of a batch's states; what is in `taken` is left out, and what is taken in is added to it.
+
+        Raises OutOfRangeError where states are not finite.
+        """
+        from aniso_core.intake import Intake
+
+        intake = Intake(self, batch, set() if taken is None else taken)
+        yield intake
+        intake.finish()
 
     def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
@@ -59,12 +67,18 @@ class Fold:
         by_stream: dict[str, list[int]] = {}
         for site in sites:
             by_stream.setdefault(site.stream, []).append(site.layer)
-        spectra, counts = [], []
-        for stream, layers in by_stream.items():
-            for tokens in token_sets:
-                for layer in layers:
-                    spectra += self._ask_site(Site(layer, stream), tokens, answers)
-                counts.append(Count(stream, tokens, tuple(layers), tuple(self._count(stream, tokens, layers))))
+        places = [Site(layer, stream) for stream, layers in by_stream.items() for layer in layers]
+        spectra, start, together = [], 0, 1
+        while start < len(places):
+            asked = [_SiteResults(self._held, site) for site in places[start : start + together]]
+            if together > 1:
+                decompose(found for results in asked for found in results.moments(token_sets))
+            for results in asked:
+                for tokens in token_sets:
+                    spectra += self._answer(results, tokens, answers)
+            start += together
+            # Whether anybody wants spectra shows at the first site; then they are computed several at once.
+            together = _together(asked[0].moments(token_sets)) if spectra else 1
         return Measured(
             curves=tuple(
                 answers.curve(metric, stream, tokens, layers)
@@ -73,36 +87,36 @@ class Fold:
                 for tokens in token_sets
             ),
             spectra=tuple(sorted(spectra, key=lambda spectrum: spectrum.place)),
-            counts=tuple(counts),
+            counts=tuple(
+                Count(stream, tokens, tuple(layers), tuple(self._count(stream, tokens, layers)))
+                for stream, layers in by_stream.items()
+                for tokens in token_sets
+            ),
             failures=tuple(answers.failures.values()),
         )
 
-    def _take(self, site: Site, layout: Layout, states: "torch.Tensor") -> None:
-        tokens = layout.tokens(states)
-        self._require_finite(site, tokens, states)
-        for name, index in layout.classes(tokens).items():
-            self._counts[site, name] = self._counts.get((site, name), 0) + len(index)
-            for maker in self._makers:
-                if maker not in self._failed:
-                    # A copy for each, so that a statistic that writes into its tokens spoils no other.
-                    self._update(maker, site, name, tokens.take(index))
+    def count(self, site: Site, name: TokenClass, number: int) -> None:
+        """Count tokens of a class."""
+        self._counts[site, name] = self._counts.get((site, name), 0) + number
 
-    def _update(self, maker: Maker, site: Site, name: TokenClass, part: Tokens) -> None:
+    def take(self, maker: Maker, site: Site, name: TokenClass, part: Tokens) -> None:
+        """Take tokens of a class into one statistic, which is left out from then on if it fails."""
+        if maker in self._failed:
+            return
         try:
             with quiet_plugin():
                 key = (maker, site, name)
                 if key not in self._held:
                     self._held[key] = maker()
                 self._held[key].update(part)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's statistic may raise anything
+        except (Exception, SystemExit) as error:
+            if out_of_memory(error):
+                raise
             self._failed[maker] = f"its statistic failed at {site.key}: {_said(error)}"
 
-    def _require_finite(self, site: Site, tokens: Tokens, states: "torch.Tensor") -> None:
-        finite = tokens.norms.isfinite()
-        if bool(finite.all()):
-            return
-        worst = int((~finite).nonzero()[0, 0])
-        dtype = str(states.dtype).removeprefix("torch.")
+    def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:
+        """Raise OutOfRangeError, naming the first token whose state is not finite."""
+        worst = int((~tokens.norms.isfinite()).nonzero()[0, 0])
         document = self._document_ids[int(tokens.document[worst])]
         message = (
             f"States at site {site.key} are not finite in {dtype} (document {visible(document)}, token "
@@ -114,47 +128,63 @@ class Fold:
         for layer in layers:
             yield sum(self._counts.get((Site(layer, stream), name), 0) for name in TOKEN_SETS[tokens])
 
-    def _ask_site(self, site: Site, tokens: str, answers: "_Answers") -> list[Spectrum]:
-        results: dict[tuple[Maker, TokenClass | None], Any] = {}
+    def _answer(self, held: "_SiteResults", tokens: str, answers: "_Answers") -> Iterator[Spectrum]:
+        """Evaluate every metric at one site and token set; yield the spectrum if one of them asked for it."""
         for metric in self._metrics:
-            key = (metric.name, site, tokens)
+            key = (metric.name, held.site, tokens)
             try:
                 parts = self._parts(metric, tokens)
-                for part, classes in parts.items():
-                    if (metric.over, part) not in results:
-                        results[metric.over, part] = self._result(metric.over, site, classes)
-                answers.values[key] = evaluate(metric, *(results[metric.over, part] for part in parts))
+                answers.values[key] = evaluate(metric, *(held.of(metric.over, classes) for classes in parts))
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
                 answers.fail(metric, key, _said(error))
-        return [
-            Spectrum(site.stream, tokens, site.layer, result.spectrum)
-            for (maker, contrast), result in results.items()
-            if maker is RunningMoments and contrast is None and "spectrum" in vars(result)
-        ]
+        for moments in held.moments([tokens]):
+            if "spectrum" in vars(moments):
+                yield Spectrum(held.site.stream, tokens, held.site.layer, moments.spectrum)
 
-    def _parts(self, metric: Metric, tokens: str) -> dict[TokenClass | None, Sequence[TokenClass]]:
-        """Return the classes behind each result that a metric asks for: the token set's (None), its contrast's."""
+    def _parts(self, metric: Metric, tokens: str) -> Iterator[Sequence[TokenClass]]:
+        """Yield the classes behind each result that a metric asks for: the token set's, then its contrast's."""
         if metric.over in self._failed:
             raise _StatisticError(self._failed[metric.over])
-        parts: dict[TokenClass | None, Sequence[TokenClass]] = {None: TOKEN_SETS[tokens]}
+        yield TOKEN_SETS[tokens]
         if metric.contrast is not None:
             if metric.contrast not in TOKEN_SETS[tokens]:
                 message = f"the token set {tokens} has no {metric.contrast} tokens"
                 raise UndefinedMetricError(message)
-            parts[metric.contrast] = (metric.contrast,)
-        return parts
+            yield (metric.contrast,)
 
-    def _result(self, maker: Maker, site: Site, classes: Sequence[TokenClass]) -> Any:
-        held = [
-            self._held[maker, site, name] for name in CLASSES if name in classes and (maker, site, name) in self._held
-        ]
-        if not held:
+
+class _SiteResults:
+    """The results of the statistics at one site; token sets with the same tokens share them."""
+
+    def __init__(self, held: Mapping[tuple[Maker, Site, TokenClass], Statistic], site: Site) -> None:
+        self._held, self.site = held, site
+        self._made: dict[tuple[Maker, tuple[TokenClass, ...]], Any] = {}
+
+    def of(self, maker: Maker, classes: Sequence[TokenClass]) -> Any:
+        """Return the statistic's result over the classes; raises UndefinedMetricError where they hold no token."""
+        there = tuple(name for name in CLASSES if name in classes and (maker, self.site, name) in self._held)
+        if not there:
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
-        with quiet_plugin():
-            return reduce(lambda left, right: left.merge(right), held).result()
+        if (maker, there) not in self._made:
+            with quiet_plugin():
+                merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))
+                self._made[maker, there] = merged.result()
+        return self._made[maker, there]
+
+    def moments(self, token_sets: Iterable[str]) -> Iterator[Moments]:
+        """Yield the moments of each token set that has any."""
+        for tokens in token_sets:
+            with contextlib.suppress(UndefinedMetricError):
+                yield self.of(RunningMoments, TOKEN_SETS[tokens])
+
+
+def _together(moments: Iterable[Moments]) -> int:
+    """Return at how many sites spectra are computed at once: one a core, as far as a gibibyte of matrices allows."""
+    bytes_a_site = sum(3 * 8 * len(m.side) ** 2 for m in moments)
+    return max(1, min(os.cpu_count() or 1, 2**30 // max(bytes_a_site, 1)))
 
 
 class _StatisticError(Exception):

@@ -1,28 +1,37 @@
-"""Running moments of states, folded in float64 as tokens stream by; one file, since its parts are one derivation.
+"""Moments of states, kept running in float64 as tokens stream by.
 
 Rows are kept as they came while there are fewer than d of them, so that spectra of few tokens are exact and go
-through the n x n side; beyond that they are absorbed, a block at a time, into centred sums that merge by the
-pairwise update of Chan, Golub & LeVeque (1983), here carried to the fourth moment of the norm.
+through the n x n side; beyond that they are absorbed, a block at a time, into sums.
 """
 
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.records import Array
-from aniso_core.spectrum import eigenvalues, top_direction
+from aniso_core.spectrum import eigenvalues, top_eigenvector
 
 if TYPE_CHECKING:
     import torch
 
+    from aniso_core.sums import Sums
     from aniso_core.tokens import Tokens
 
 _ROUNDING = 1e-14
 """Total variance, relative to the mean square norm, below which states differ by float32 rounding alone."""
+
+_WORTH_A_CORE = 256
+"""Side of a matrix from which decomposing several at once beats giving each all cores (docs/performance.md)."""
+
+_BLOCK = 1024
+"""Rows that are worth a matrix product: its rate is flat from here on, and its sum in float64 costs little of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +41,8 @@ class Moments:
     `mean` [d]; `unit_mean` [d], the mean of the states scaled to unit norm; `norm_mean` and `norm_var` of the
     Euclidean norms (divisor n); `trace` of the covariance (divisor n - 1); `quartic`, the mean fourth power of the
     distance from the mean; `peak`, the largest |coordinate|, and `peak_ratio`, that over the median |coordinate|
-    of the state that holds it. Arrays are read-only.
+    of the state that holds it. Either `rows` [n, d], centred, with their `gram` matrix [n, n] (n < d), or `scatter`
+    [d, d], the sum of the centred states' outer products. Arrays are read-only.
     """
 
     count: int
@@ -44,31 +54,18 @@ class Moments:
     quartic: float
     peak: float
     peak_ratio: float
-    centred: Array | None = None
+    rows: Array | None = None
+    gram: Array | None = None
     scatter: Array | None = None
 
     @classmethod
     def of(cls, states: ArrayLike) -> "Moments":
         """Return the moments of states float[n, d], n >= 1."""
-        rows = np.asarray(states, dtype=np.float64)
-        norms = np.linalg.norm(rows, axis=1)
-        mean = rows.mean(axis=0)
-        centred = rows - mean
-        square = (centred**2).sum(axis=1)
-        peak = np.abs(rows).max(axis=1)
-        massive = int(peak.argmax())
-        return cls(
-            count=len(rows),
-            mean=_frozen(mean),
-            unit_mean=_frozen((rows / np.where(norms > 0, norms, 1.0)[:, None]).mean(axis=0)),
-            norm_mean=float(norms.mean()),
-            norm_var=float(norms.var()),
-            trace=float(square.sum() / max(len(rows) - 1, 1)),
-            quartic=float((square**2).mean()),
-            peak=float(peak[massive]),
-            peak_ratio=_ratio(float(peak[massive]), float(np.median(np.abs(rows[massive])))),
-            centred=_frozen(centred),
-        )
+        from aniso_core.tokens import Tokens
+
+        running = RunningMoments()
+        running.update(Tokens.of(np.asarray(states, dtype=np.float64)))
+        return running.result()
 
     @property
     def width(self) -> int:
@@ -78,27 +75,26 @@ class Moments:
     @cached_property
     def spectrum(self) -> Array:
         """Eigenvalues of the covariance, float64[d], descending, in squared state units."""
-        return _frozen(eigenvalues(self.centred, self.scatter, self.count, self.width))
+        return _frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
     def top_direction(self) -> Array:
         """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
-        return _frozen(top_direction(self.centred, self.scatter))
+        vector = top_eigenvector(self.side, float(self.spectrum[0]) * max(self.count - 1, 1))
+        if self.rows is not None:
+            vector = vector @ self.rows
+        return _frozen(vector / np.linalg.norm(vector))
 
     @cached_property
     def cov(self) -> Array:
         """Covariance, float64[d, d], divisor n - 1; made when asked for."""
-        if self.scatter is not None:
-            return _frozen(self.scatter / max(self.count - 1, 1))
-        if self.centred is None:
-            message = "these moments keep neither rows nor their scatter"
-            raise TypeError(message)
-        return _frozen(self.centred.T @ self.centred / max(self.count - 1, 1))
+        scatter = self.scatter if self.rows is None else self.rows.T @ self.rows
+        return _frozen(np.asarray(scatter) / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) of the states along a unit `direction`, float64[d]."""
-        if self.centred is not None:
-            return float(((self.centred @ direction) ** 2).sum() / max(self.count - 1, 1))
+        if self.rows is not None:
+            return float(((self.rows @ direction) ** 2).sum() / max(self.count - 1, 1))
         return float(direction @ self.cov @ direction)
 
     def require_spread(self) -> None:
@@ -110,167 +106,164 @@ class Moments:
             message = f"all {self.count} states are the same up to rounding, so there is no variance to share"
             raise UndefinedMetricError(message)
 
+    @property
+    def side(self) -> Array:
+        """The smaller of the scatter matrix float64[d, d] and the Gram matrix float64[n, n] of the centred states."""
+        side = self.gram if self.scatter is None else self.scatter
+        if side is None:
+            message = "these moments keep neither rows nor their scatter"
+            raise TypeError(message)
+        return side
+
+
+def decompose(several: Iterable[Moments]) -> None:
+    """Compute the spectra of several moments at once, each on a core of its own where that is faster."""
+    from threadpoolctl import threadpool_limits
+
+    wanted = {id(m): m for m in several if len(m.side) >= _WORTH_A_CORE}
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda m: m.spectrum, wanted.values()))
+
 
 class RunningMoments:
-    """The statistic behind `Moments`; a few d x d matrices at most, however many tokens it has seen."""
+    """The statistic behind `Moments`; at most a d x d matrix and fewer rows than max(d, 1024), however many it saw."""
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self._rows: list[torch.Tensor] = []
-        self._held = 0
-        self._sums: _Sums | None = None
-        self._light: _Light | None = None
+        self._norms: list[torch.Tensor] = []
+        self._sums: Sums | None = None
+        self._shared = False
+        self._peak = (0.0, 1.0)
 
     def update(self, tokens: "Tokens") -> None:
         """Take in states float[n, d]."""
         if not len(tokens):
             return
-        self._take_in([tokens.states], len(tokens), None, _Light.of(tokens))
+        peak = max(self._peak, _peak(tokens.states, self._peak[0]))
+        self._take_in([tokens.states], [tokens.norms])
+        self._peak = peak
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts; both stay as they were."""
         both = type(self)()
-        for part in (self, other):
-            both._take_in(part._rows, part._held, part._sums, part._light)  # noqa: SLF001 - parts of one kind
+        both._peak = max(self._peak, other._peak)
+        held = [part._sums for part in (self, other) if part._sums is not None]
+        if len(held) == 2:  # noqa: PLR2004 - both parts
+            both._sums = held[0].merged(held[1])
+        elif held:
+            # Sums are large, so merges share them; whoever adds to them first makes a copy.
+            both._sums, both._shared, self._shared, other._shared = held[0], True, True, True
+        both._take_in(self._rows + other._rows, self._norms + other._norms)
         return both
 
     def result(self) -> Moments:
         """Return the moments; raises UndefinedMetricError where nothing was seen."""
-        light = self._light
-        if light is None:
+        import torch
+
+        if self._sums is None and not self._rows:
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
         if self._sums is None:
-            return Moments.of(_numpy(_stacked(self._rows)))
-        sums = self._sums.merged(_Sums.of(_stacked(self._rows))) if self._rows else self._sums
-        return Moments(
-            count=sums.count,
-            mean=_frozen(_numpy(sums.mean)),
-            unit_mean=_frozen(_numpy(light.unit_sum / sums.count)),
-            norm_mean=light.norm_mean,
-            norm_var=light.norm_square / sums.count,
-            trace=float(sums.scatter.trace()) / (sums.count - 1),
-            quartic=sums.quartic / sums.count,
-            peak=light.peak,
-            peak_ratio=light.peak_ratio,
-            scatter=_frozen(_numpy(sums.scatter)),
-        )
+            return _of_few(torch.cat(self._rows), torch.cat(self._norms), self._peak)
+        return _of_many(self._sums, self._rows, self._norms, self._peak)
 
-    def _take_in(self, rows: "list[torch.Tensor]", held: int, sums: "_Sums | None", light: "_Light | None") -> None:
-        self._rows = [*self._rows, *rows]
-        self._held += held
-        self._sums = _merged(self._sums, sums)
-        self._light = _merged(self._light, light)
-        # A block of d rows costs one d x d matrix product; smaller ones would cost nearly as much each.
-        if self._held and self._held >= self._rows[0].shape[1]:
-            block = _Sums.of(_stacked(self._rows))
-            self._sums = block if self._sums is None else self._sums.merged(block)
-            self._rows, self._held = [], 0
+    def _take_in(self, rows: "list[torch.Tensor]", norms: "list[torch.Tensor]") -> None:
+        import torch
+
+        from aniso_core.sums import Sums
+
+        held, norms = self._rows + rows, self._norms + norms
+        count = sum(len(part) for part in held)
+        if held and count >= _least(held[0].shape[1], begun=self._sums is not None):
+            block, lengths = (held[0], norms[0]) if len(held) == 1 else (torch.cat(held), torch.cat(norms))
+            sums = Sums(block, lengths) if self._sums is None else self._sums
+            sums = sums.copy() if self._shared else sums
+            sums.add(block, lengths)
+            self._sums, self._shared, held, norms = sums, False, [], []
+        self._rows, self._norms = held, norms
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Centred sums over rows: scatter [d, d], cubic [d] = sum |c|^2 c, quartic = sum |c|^4, c the centred row."""
-
-    count: int
-    mean: "torch.Tensor"
-    scatter: "torch.Tensor"
-    cubic: "torch.Tensor"
-    quartic: float
-
-    @classmethod
-    def of(cls, rows: "torch.Tensor") -> "_Sums":
-        mean = rows.mean(dim=0)
-        centred = rows - mean
-        square = centred.square().sum(dim=1)
-        return cls(len(rows), mean, centred.T @ centred, square @ centred, float(square.square().sum()))
-
-    def merged(self, other: "_Sums") -> "_Sums":
-        count = self.count + other.count
-        mean = self.mean + (other.mean - self.mean) * (other.count / count)
-        mine, theirs = self.about(mean), other.about(mean)
-        return _Sums(
-            count, mean, mine.scatter + theirs.scatter, mine.cubic + theirs.cubic, mine.quartic + theirs.quartic
-        )
-
-    def about(self, centre: "torch.Tensor") -> "_Sums":
-        """Return the sums with rows centred on `centre` in place of their own mean."""
-        shift = self.mean - centre
-        length = float(shift @ shift)
-        trace = float(self.scatter.trace())
-        along = self.scatter @ shift
-        return _Sums(
-            self.count,
-            centre,
-            self.scatter + self.count * shift.outer(shift),
-            self.cubic + trace * shift + 2 * along + self.count * length * shift,
-            self.quartic
-            + 4 * float(shift @ along)
-            + 4 * float(self.cubic @ shift)
-            + 2 * trace * length
-            + self.count * length**2,
-        )
+def _least(width: int, *, begun: bool) -> int:
+    """Return how many rows are absorbed at least: d the first time, for the n x n side's sake."""
+    return min(width, _BLOCK) if begun else width
 
 
-@dataclass(frozen=True)
-class _Light:
-    """What costs no matrix: sums of unit vectors [d], norm mean and centred square sum, the largest coordinate."""
-
-    count: int
-    unit_sum: "torch.Tensor"
-    norm_mean: float
-    norm_square: float
-    peak: float
-    peak_ratio: float
-
-    @classmethod
-    def of(cls, tokens: "Tokens") -> "_Light":
-        states, norms = tokens.states.double(), tokens.norms.double()
-        weight = norms.clamp_min(np.finfo(np.float64).tiny).reciprocal() * (norms > 0)
-        peaks = tokens.states.abs().amax(dim=1)
-        massive = int(peaks.argmax())
-        peak, middle = float(peaks[massive]), float(np.median(np.abs(_numpy(states[massive]))))
-        mean = float(norms.mean())
-        return cls(len(tokens), weight @ states, mean, float((norms - mean).square().sum()), peak, _ratio(peak, middle))
-
-    def merged(self, other: "_Light") -> "_Light":
-        count = self.count + other.count
-        gap = other.norm_mean - self.norm_mean
-        higher = max(self, other, key=lambda part: (part.peak, part.peak_ratio))
-        return _Light(
-            count,
-            self.unit_sum + other.unit_sum,
-            self.norm_mean + gap * other.count / count,
-            self.norm_square + other.norm_square + gap**2 * self.count * other.count / count,
-            higher.peak,
-            higher.peak_ratio,
-        )
-
-
-Part = TypeVar("Part", _Sums, _Light)
-
-
-def _merged(left: Part | None, right: Part | None) -> Part | None:
-    if left is None or right is None:
-        return left if right is None else right
-    return left.merged(right)
-
-
-def _stacked(rows: list["torch.Tensor"]) -> "torch.Tensor":
+def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, float]) -> Moments:
+    """Return the moments of fewer states than their width, through their Gram matrix."""
     import torch
 
-    return torch.cat(rows).double()
+    count = len(states)
+    shift = states.sum(dim=0) / count
+    rows = (states - shift).double()
+    offset = rows.mean(dim=0)
+    rows -= offset
+    gram = rows @ rows.T
+    square = gram.diagonal()
+    lengths = norms.double()
+    inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
+    mean = shift.double() + offset
+    return Moments(
+        count=count,
+        mean=_numpy(mean),
+        unit_mean=_numpy((inverse @ rows + inverse.sum() * mean) / count),
+        norm_mean=float(lengths.mean()),
+        norm_var=float(lengths.var(correction=0)),
+        trace=float(square.sum()) / max(count - 1, 1),
+        quartic=float(square @ square) / count,
+        peak=peak[0],
+        peak_ratio=peak[1],
+        rows=_numpy(rows),
+        gram=_numpy(gram),
+    )
+
+
+def _of_many(
+    sums: "Sums", states: "list[torch.Tensor]", norms: "list[torch.Tensor]", peak: tuple[float, float]
+) -> Moments:
+    """Return the moments of what sums hold and of states beside them."""
+    import torch
+
+    few = torch.cat(states) if states else sums.shift.new_zeros((0, len(sums.shift)))
+    lengths = (torch.cat(norms) if norms else sums.shift.new_zeros(0)).double()
+    count = sums.count + len(few)
+    mean = (sums.mean * sums.count + few.sum(dim=0, dtype=torch.float64)) / count
+    scatter, square, quartic = sums.about(mean, few)
+    inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
+    norm_mean, norm_square = sums.norm_sums
+    among = (norm_mean * sums.count + lengths.sum()) / count
+    spread = norm_square + sums.count * (norm_mean - among) ** 2 + (lengths - among).square().sum()
+    return Moments(
+        count=count,
+        mean=_numpy(mean),
+        unit_mean=_numpy((sums.unit_sum + inverse @ few.double()) / count),
+        norm_mean=float(among),
+        norm_var=float(spread) / count,
+        trace=float(square) / max(count - 1, 1),
+        quartic=float(quartic) / count,
+        peak=peak[0],
+        peak_ratio=peak[1],
+        scatter=_numpy(scatter),
+    )
+
+
+def _peak(states: "torch.Tensor", known: float) -> tuple[float, float]:
+    """Return the largest |coordinate| and its ratio to the median one of its state; zero where `known` exceeds it."""
+    low, high = (float(extreme) for extreme in states.aminmax())
+    peak = max(-low, high)
+    if peak < known:
+        return (0.0, 1.0)
+    # Of several states with the same peak the one that stands out most counts, whatever their order.
+    rows = states[(states.amax(dim=1) == peak) | (states.amin(dim=1) == -peak)].abs().double()
+    middle = float(rows.quantile(0.5, dim=1).min())
+    return peak, peak / middle if middle > 0 else float("inf") if peak > 0 else 1.0
 
 
 def _numpy(tensor: "torch.Tensor") -> Array:
-    array: Array = tensor.double().cpu().numpy()
-    return array
+    array: Array = tensor.cpu().numpy()
+    return _frozen(array)
 
 
 def _frozen(array: Array) -> Array:
     array.flags.writeable = False
     return array
-
-
-def _ratio(peak: float, middle: float) -> float:
-    return peak / middle if middle > 0 else float("inf") if peak > 0 else 1.0

@@ -1,39 +1,38 @@
-"""Eigenvalues of a covariance by the cheaper side: n x n where tokens are few, d x d where they are many."""
+"""Eigenvalues and the first eigenvector of a symmetric matrix, be it the d x d or the n x n side of a covariance."""
+
+import contextlib
 
 import numpy as np
 
 from aniso_core.records import Array
 
 
-def eigenvalues(centred: Array | None, scatter: Array | None, count: int, width: int) -> Array:
+def eigenvalues(side: Array, count: int, width: int) -> Array:
     """Return the eigenvalues of the covariance (divisor n - 1), float64[d], descending, none below zero.
 
-    Give either `centred` rows float64[n, d] or their `scatter` matrix float64[d, d]. The rows' Gram matrix
-    (n x n) has the same nonzero eigenvalues as their scatter matrix and is used where n < d. A covariance of n
-    rows has rank n - 1 at most: what rounding leaves beyond that is set to zero.
+    `side` is the scatter matrix float64[d, d] of `count` rows, or their Gram matrix float64[n, n], which has the
+    same nonzero eigenvalues. A covariance of n rows has rank n - 1 at most: what rounding leaves beyond that is set
+    to zero.
     """
-    values = np.linalg.eigvalsh(_cheaper_side(centred, scatter))[::-1] / max(count - 1, 1)
+    values = np.linalg.eigvalsh(side)[::-1] / max(count - 1, 1)
     spectrum = np.zeros(width)
     rank = min(count - 1, width)
     spectrum[:rank] = np.maximum(values[:rank], 0.0)
     return spectrum
 
 
-def top_direction(centred: Array | None, scatter: Array | None) -> Array:
-    """Return the unit eigenvector of the largest eigenvalue, float64[d] (its sign is arbitrary)."""
-    side = _cheaper_side(centred, scatter)
-    vector = np.linalg.eigh(side)[1][:, -1]
-    if centred is not None and len(side) == len(centred) != centred.shape[1]:
-        vector = centred.T @ vector
-    unit: Array = vector / np.linalg.norm(vector)
-    return unit
+def top_eigenvector(side: Array, top: float) -> Array:
+    """Return the unit eigenvector float64[m] of the largest eigenvalue `top` of `side` (its sign is arbitrary).
 
-
-def _cheaper_side(centred: Array | None, scatter: Array | None) -> Array:
-    if centred is None:
-        if scatter is None:
-            message = "eigenvalues need centred rows or their scatter matrix"
-            raise TypeError(message)
-        return scatter
-    side: Array = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
-    return side
+    By inverse iteration, a tenth of the cost of all eigenvectors. Where the next eigenvalue is as large, any unit
+    vector of both is returned.
+    """
+    size = len(side)
+    # Just off the eigenvalue, so that the system can be solved; two steps gain some ten digits each.
+    shifted = side - top * (1 + 4 * np.finfo(np.float64).eps * size) * np.eye(size)
+    vector = np.random.default_rng(0).standard_normal(size)
+    for _ in range(3):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            vector = np.linalg.solve(shifted, vector)
+        vector /= np.linalg.norm(vector)
+    return vector

@@ -1,9 +1,11 @@
 """From documents to batches of tokens, and the disjoint classes that token sets are merged from."""
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,21 +77,66 @@ class Tokenized:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Windows side by side, padded on the right.
+    """Windows in rows, padded on the right; a row may hold several, one after the other (packed).
 
-    `ids` int64[batch, time], `mask` bool[batch, time] (True on tokens), `first` bool[batch, time],
-    `document` int64[batch].
+    Arrays are made when first asked for.
     """
 
-    ids: Integers
-    mask: Booleans
-    first: Booleans
-    document: Integers
+    rows: tuple[tuple[Window, ...], ...]
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All windows, row by row."""
+        return tuple(window for row in self.rows for window in row)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and tokens in a row, padding included."""
+        return len(self.rows), max(map(_length, self.rows))
+
+    @property
+    def packed(self) -> bool:
+        """Whether a row holds several windows."""
+        return len(self.windows) > len(self.rows)
 
     @property
     def count(self) -> int:
         """The number of tokens, padding not counted."""
-        return int(self.mask.sum())
+        return sum(map(_length, self.rows))
+
+    @cached_property
+    def window(self) -> Integers:
+        """The number of the window that a token belongs to, -1 on padding; int64[rows, time]."""
+        numbers = iter(range(len(self.windows)))
+        return self._laid([np.full(len(window.ids), next(numbers)) for window in row] for row in self.rows)
+
+    @property
+    def mask(self) -> Booleans:
+        """Where tokens are, bool[rows, time]."""
+        return self.window >= 0
+
+    @property
+    def ids(self) -> Integers:
+        """Token ids, 0 on padding, int64[rows, time]."""
+        return np.maximum(self._laid([window.ids for window in row] for row in self.rows), 0)
+
+    @property
+    def position(self) -> Integers:
+        """Positions from the start of the window, 0 on padding, int64[rows, time]."""
+        return np.maximum(self._laid([np.arange(len(window.ids)) for window in row] for row in self.rows), 0)
+
+    @property
+    def first(self) -> Booleans:
+        """Which tokens are special or the first of their window, bool[rows, time]."""
+        return self._laid([window.is_first() for window in row] for row in self.rows) == 1
+
+    def _laid(self, rows: "Iterable[list[Any]]") -> Integers:
+        """Return the windows' values side by side in their rows, -1 on padding."""
+        laid = np.full(self.shape, -1)
+        for line, parts in zip(laid, rows, strict=True):
+            values = np.concatenate(parts)
+            line[: len(values)] = values
+        return laid
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +158,16 @@ class Tokens:
 
     def take(self, index: "torch.Tensor") -> "Tokens":
         """Return the tokens at `index` (int64[m]), copied."""
-        return Tokens(self.states[index], self.norms[index], self.document[index], self.position[index])
+        return Tokens(*(tensor.index_select(0, index) for tensor in self.tensors))
+
+    def copied(self) -> "Tokens":
+        """Return a copy."""
+        return Tokens(*(tensor.clone() for tensor in self.tensors))
+
+    @property
+    def tensors(self) -> "tuple[torch.Tensor, ...]":
+        """The tensors that these tokens are."""
+        return self.states, self.norms, self.document, self.position
 
     @classmethod
     def of(cls, states: "torch.Tensor | NDArray[np.floating]", document: Sequence[int] | None = None) -> "Tokens":
@@ -120,7 +176,7 @@ class Tokens:
 
         held = torch.as_tensor(states)
         where = torch.zeros(len(held), dtype=torch.int64) if document is None else torch.as_tensor(document)
-        return cls(held, held.square().sum(-1).sqrt(), where, torch.arange(len(held)))
+        return cls(held, torch.linalg.vector_norm(held, dim=1), where, torch.arange(len(held)))
 
 
 class Layout:
@@ -130,61 +186,67 @@ class Layout:
         """Copy the batch's indices to `device`."""
         import torch
 
-        row, column = np.nonzero(batch.mask)
-        self.shape = batch.mask.shape
-        self._mask = torch.from_numpy(batch.mask).to(device)
-        self.first = torch.from_numpy(batch.first[batch.mask]).to(device)
-        self.row = torch.from_numpy(row).to(device)
-        self.position = torch.from_numpy(column).to(device)
-        self.document = torch.from_numpy(batch.document[row]).to(device)
+        def placed(array: NDArray[np.generic]) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        mask = batch.mask
+        window, position, first = batch.window[mask], batch.position[mask], batch.first[mask]
+        self._index = None if mask.all() else placed(np.flatnonzero(mask))
+        self._first, self._rest = placed(np.flatnonzero(first)), placed(np.flatnonzero(~first))
+        self._ordinary = placed(~first)
+        self._window, self._position = placed(window), placed(position)
+        self._document = placed(np.array([w.document for w in batch.windows], np.int64)[window])
+        self._longest = max(len(w.ids) for w in batch.windows)
+        self._shape = (len(batch.windows), self._longest)
 
     def tokens(self, states: "torch.Tensor") -> Tokens:
-        """Return the tokens of a padded site, float[batch, time, d], in float32 or float64."""
-        held = states[self._mask]
+        """Return the tokens of a site, float[rows, time, d], in float32 or float64; perhaps a view of them."""
+        import torch
+
+        held = states.reshape(-1, states.shape[-1])
+        held = held if self._index is None else held.index_select(0, self._index)
         held = held if held.dtype.itemsize >= 4 else held.float()  # noqa: PLR2004 - bytes of float32
-        return Tokens(held, held.square().sum(-1).sqrt(), self.document, self.position)
+        return Tokens(held, torch.linalg.vector_norm(held, dim=1), self._document, self._position)
 
-    def classes(self, tokens: Tokens) -> dict[TokenClass, "torch.Tensor"]:
-        """Return the indices of each token class that occurs; the classes are disjoint and cover all tokens."""
-        padded = tokens.norms.new_full(self.shape, float("nan"))
-        padded[self._mask] = tokens.norms
-        median = padded.nanmedian(dim=1).values[self.row]
-        outlier = (tokens.norms > OUTLIER_RATIO * median) & ~self.first
-        found: dict[TokenClass, torch.Tensor] = {
-            "first": self.first.nonzero()[:, 0],
-            "outlier": outlier.nonzero()[:, 0],
-            "rest": (~self.first & ~outlier).nonzero()[:, 0],
-        }
-        return {name: index for name, index in found.items() if len(index)}
+    def outliers(self, tokens: Tokens) -> "torch.Tensor":
+        """Return bool[n]: the tokens of class outlier."""
+        by_window = tokens.norms.new_full(self._shape, float("nan"))
+        by_window[self._window, self._position] = tokens.norms
+        median = by_window.nanmedian(dim=1).values
+        return (tokens.norms > OUTLIER_RATIO * median[self._window]) & self._ordinary
 
+    def classes(self, outlier: "torch.Tensor", number: int) -> dict[TokenClass, "torch.Tensor"]:
+        """Return the indices of each token class that occurs, given the `number` of outliers.
 
-class Layouts:
-    """The layout of one batch on every device that its states come from."""
-
-    def __init__(self, batch: Batch) -> None:
-        """Hold the batch; layouts are made when first asked for."""
-        self.batch = batch
-        self._made: dict[torch.device, Layout] = {}
-
-    def on(self, device: "torch.device") -> Layout:
-        """Return the layout on `device`."""
-        if device not in self._made:
-            self._made[device] = Layout(self.batch, device)
-        return self._made[device]
+        The classes are disjoint and cover all tokens.
+        """
+        found: dict[TokenClass, torch.Tensor] = {"first": self._first, "rest": self._rest}
+        if number:
+            # Indices of a known number of hits, as nonzero() would have to ask the device for it.
+            found["outlier"] = outlier.byte().topk(number).indices.sort().values
+            found["rest"] = (self._ordinary & ~outlier).byte().topk(len(self._rest) - number).indices.sort().values
+        return {name: found[name] for name in CLASSES if name in found and len(found[name])}
 
 
-def plan_batches(windows: Sequence[Window], batch_tokens: int) -> list[Batch]:
-    """Return the windows, longest first, in batches of at most `batch_tokens` padded tokens (one window at least).
+def plan_batches(windows: Sequence[Window], batch_tokens: int, row_tokens: int = 0) -> list[Batch]:
+    """Return the windows, longest first, in batches of at most `batch_tokens` padded tokens (one row at least).
 
-    Longest first so that memory runs out at once or not at all, and so that neighbours pad each other little.
+    Longest first so that memory runs out at once or not at all, and so that neighbours pad each other little. With
+    `row_tokens` short windows share rows as long as the longest window or that, whichever is more.
     """
-    order = sorted(range(len(windows)), key=lambda i: (-len(windows[i].ids), i))
-    batches = []
-    while order:
-        rows = max(1, batch_tokens // len(windows[order[0]].ids))
-        batches.append(_batch([windows[i] for i in order[:rows]]))
-        order = order[rows:]
+    ordered = sorted(windows, key=lambda window: -len(window.ids))
+    rows = _packed(ordered, min(row_tokens, batch_tokens)) if row_tokens else [(window,) for window in ordered]
+    batches, start = [], 0
+    while start < len(rows):
+        stop = start + max(1, batch_tokens // _length(rows[start]))
+        batches.append(Batch(tuple(rows[start:stop])))
+        start = stop
     return batches
+
+
+def padded(batches: Iterable[Batch]) -> int:
+    """Return the number of tokens that batches put through the model, padding included."""
+    return sum(height * time for height, time in (batch.shape for batch in batches))
 
 
 def texts_sha256(documents: Iterable[Document]) -> str:
@@ -203,10 +265,20 @@ def check_token_sets(names: Iterable[str]) -> None:
             raise AnisoError(message)
 
 
-def _batch(windows: Sequence[Window]) -> Batch:
-    shape = (len(windows), max(len(window.ids) for window in windows))
-    ids, mask, first = np.zeros(shape, np.int64), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    for row, window in enumerate(windows):
-        length = len(window.ids)
-        ids[row, :length], mask[row, :length], first[row, :length] = window.ids, True, window.is_first()
-    return Batch(ids, mask, first, np.array([window.document for window in windows], np.int64))
+def _packed(ordered: Sequence[Window], row_tokens: int) -> list[tuple[Window, ...]]:
+    """Return rows of windows, longest row first: the longest window left, then as many of the shortest as fit."""
+    left = deque(ordered)
+    capacity = max(row_tokens, len(ordered[0].ids)) if ordered else 0
+    rows = []
+    while left:
+        row = [left.popleft()]
+        free = capacity - len(row[0].ids)
+        while left and len(left[-1].ids) <= free:
+            row.append(left.pop())
+            free -= len(row[-1].ids)
+        rows.append(tuple(row))
+    return sorted(rows, key=_length, reverse=True)
+
+
+def _length(row: Sequence[Window]) -> int:
+    return sum(len(window.ids) for window in row)

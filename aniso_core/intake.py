@@ -1,0 +1,117 @@
+"""From a site's states to tokens of each class, while the model runs on.
+
+On a GPU the numbers of outliers and of broken states come back one site late, and statistics run on a stream of
+their own, so that the pass is never waited for.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from aniso_core.contracts import Statistic
+from aniso_core.records import Site
+from aniso_core.tokens import Batch, Layout, TokenClass, Tokens
+
+if TYPE_CHECKING:
+    from aniso_core.fold import Fold
+
+Maker = Callable[[], Statistic]
+Share = tuple[Maker | None, Site, TokenClass]
+"""A part of a batch: a statistic's (None: the count's) share of a site and class."""
+
+_LATE = {"cuda": 1}
+"""How many sites late the states of a device are taken in."""
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A site's tokens, which of them are outliers, and how many are (and how many are not finite), perhaps underway."""
+
+    site: Site
+    layout: Layout
+    dtype: str
+    tokens: Tokens
+    outlier: torch.Tensor
+    tally: torch.Tensor
+    ready: Any
+
+    @classmethod
+    def of(cls, site: Site, layout: Layout, states: torch.Tensor) -> "_Arrival":
+        tokens = layout.tokens(states)
+        outlier = layout.outliers(tokens)
+        tally, ready = torch.stack([(~tokens.norms.isfinite()).sum(), outlier.sum()]), None
+        if states.is_cuda:
+            tokens = tokens.copied()  # the pass may go on to write into what it was handed
+            home = torch.empty_like(tally, device="cpu", pin_memory=True)
+            home.copy_(tally, non_blocking=True)
+            tally, ready = home, torch.cuda.current_stream(states.device).record_event()
+        return cls(site, layout, str(states.dtype).removeprefix("torch."), tokens, outlier, tally, ready)
+
+
+class Intake:
+    """The sink of one batch.
+
+    `taken` is the set of shares that were taken in, kept up to date, so that a batch that ran out of memory can be
+    given again in parts without anything counting twice.
+    """
+
+    def __init__(self, fold: "Fold", batch: Batch, taken: set[Share]) -> None:
+        """Take in nothing yet; what is in `taken` is left out."""
+        self._fold, self._batch, self._taken = fold, batch, taken
+        self._layouts: dict[torch.device, Layout] = {}
+        self._waiting: deque[_Arrival] = deque()
+        self._streams: dict[torch.device, Any] = {}
+
+    def __call__(self, site: Site, states: torch.Tensor) -> None:
+        """Take in the states of a site, float[rows, time, d]; they are not kept."""
+        device = states.device
+        if device not in self._layouts:
+            self._layouts[device] = Layout(self._batch, device)
+        self._waiting.append(_Arrival.of(site, self._layouts[device], states))
+        while len(self._waiting) > _LATE.get(device.type, 0):
+            self._take_in(self._waiting.popleft())
+
+    def finish(self) -> None:
+        """Take in what still waits."""
+        while self._waiting:
+            self._take_in(self._waiting.popleft())
+        for device, stream in self._streams.items():
+            torch.cuda.current_stream(device).wait_stream(stream)
+
+    def _take_in(self, arrival: _Arrival) -> None:
+        with self._beside(arrival):
+            broken, outliers = arrival.tally.tolist()
+            if broken:
+                self._fold.refuse(arrival.site, arrival.tokens, arrival.dtype)
+            for name, index in arrival.layout.classes(arrival.outlier, outliers).items():
+                for maker in (None, *self._fold.makers):
+                    share = (maker, arrival.site, name)
+                    if share in self._taken:
+                        continue
+                    if maker is None:
+                        self._fold.count(arrival.site, name, len(index))
+                    else:
+                        # A copy for each, so that a statistic that writes into its tokens spoils no other.
+                        self._fold.take(maker, arrival.site, name, arrival.tokens.take(index))
+                    self._taken.add(share)
+
+    @contextlib.contextmanager
+    def _beside(self, arrival: _Arrival) -> Iterator[None]:
+        """Run what follows on a stream of its own, once the arrival is there."""
+        if arrival.ready is None:
+            yield
+            return
+        device = arrival.tokens.states.device
+        if device not in self._streams:
+            self._streams[device] = torch.cuda.Stream(device)
+        stream = self._streams[device]
+        arrival.ready.synchronize()
+        stream.wait_event(arrival.ready)
+        for tensor in (arrival.outlier, *arrival.tokens.tensors):
+            tensor.record_stream(stream)
+        with torch.cuda.stream(stream):
+            yield

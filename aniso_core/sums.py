@@ -1,0 +1,148 @@
+"""Sums to the fourth order over a stream of rows, about a fixed shift: one matrix product a block, float64 beyond it."""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+_BLOCK_WIDTH = 128
+_MOST_BLOCKS = 8
+
+
+class Sums:
+    """Sums over rows x of c = x - shift: 1, c, cc', |c|^2, |c|^2 c, |c|^4, and of x / |x| and |x|.
+
+    A shift near the mean keeps what is squared small, so that float32 products lose nothing that matters; it is the
+    first block's mean and never moves. cc' is kept as block rows up to the diagonal: little more than half the
+    products, and half the memory.
+    """
+
+    def __init__(self, rows: Tensor, norms: Tensor) -> None:
+        """Start with nothing, about the mean of `rows` float[n, d] and of their `norms` float[n]."""
+        width = rows.shape[1]
+        self.count = 0
+        self.shift = rows.sum(dim=0) / len(rows)
+        self.norm_shift = norms.double().mean()
+        self._weighted = rows.new_zeros((3, width), dtype=torch.float64)
+        self._scalars = rows.new_zeros(4, dtype=torch.float64)
+        self._blocks = [rows.new_zeros((stop - start, stop), dtype=torch.float64) for start, stop in _block_rows(width)]
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean row, float64[d]."""
+        return self.shift.double() + self._weighted[0] / self.count
+
+    @property
+    def unit_sum(self) -> Tensor:
+        """The sum of x / |x| (zero rows count as zero), float64[d]."""
+        return self._weighted[1]
+
+    @property
+    def norm_sums(self) -> tuple[Tensor, Tensor]:
+        """The mean of the norms and the sum of their squared distances from it."""
+        offset = self._scalars[2] / self.count
+        return self.norm_shift + offset, (self._scalars[3] - self.count * offset**2).clamp_min(0)
+
+    def add(self, rows: Tensor, norms: Tensor) -> None:
+        """Take in rows float[n, d] and their norms; all of them, or none where memory runs out."""
+        centred = rows - self.shift
+        square = torch.linalg.vector_norm(centred, dim=1).square_()
+        inverse = torch.where(norms > 0, norms, torch.inf).reciprocal_()
+        weighted = (torch.stack([torch.ones_like(norms), inverse, square]) @ centred).double()
+        weighted[1] += self.shift.double() * inverse.sum(dtype=torch.float64)
+        wide, offset = square.double(), norms.double() - self.norm_shift
+        scalars = torch.stack([wide.sum(), wide @ wide, offset.sum(), offset @ offset])
+        products = [torch.mm(centred[:, start:stop].T, centred[:, :stop]) for start, stop in _block_rows(rows.shape[1])]
+        self.count += len(rows)
+        self._weighted += weighted
+        self._scalars += scalars
+        for block, product in zip(self._blocks, products, strict=True):
+            block += product
+
+    def copy(self) -> Self:
+        """Return the same sums, to be added to apart."""
+        twin = self._like()
+        twin._weighted, twin._scalars = self._weighted.clone(), self._scalars.clone()
+        twin._blocks = [block.clone() for block in self._blocks]
+        return twin
+
+    def merged(self, other: Self) -> Self:
+        """Return the sums over both parts, about this part's shift."""
+        both = self.copy()
+        linear, delta = other._weighted[0], other.shift.double() - self.shift.double()
+        square, cubic, quartic = other._about(delta)
+        both.count += other.count
+        both._weighted += torch.stack([linear + other.count * delta, other.unit_sum, cubic])
+        offset = other.norm_shift - self.norm_shift
+        both._scalars += torch.stack(
+            [
+                square,
+                quartic,
+                other._scalars[2] + other.count * offset,
+                other._scalars[3] + 2 * offset * other._scalars[2] + other.count * offset**2,
+            ]
+        )
+        left, right = other._moved(delta)
+        for (start, stop), block, theirs in zip(_block_rows(len(linear)), both._blocks, other._blocks, strict=True):
+            block += theirs
+            block.addmm_(left[:, start:stop].T, right[:, :stop])
+        return both
+
+    def about(self, centre: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sums of cc' float64[d, d], |c|^2 and |c|^4 about `centre`, those of more `rows` float[k, d] added.
+
+        As if the rows had been taken in, but in float64 throughout: cheap where they are few.
+        """
+        more = rows.double() - centre
+        delta = self.shift.double() - centre
+        square, _, quartic = self._about(delta)
+        theirs = more.square().sum(dim=1)
+        left, right = self._moved(delta)
+        scatter = torch.empty((len(centre), len(centre)), dtype=torch.float64, device=centre.device)
+        for (start, stop), block in zip(_block_rows(len(centre)), self._blocks, strict=True):
+            scatter[start:stop, :stop] = block
+            scatter[:start, start:stop] = block[:, :start].T
+        scatter.addmm_(torch.cat([left, more]).T, torch.cat([right, more]))
+        return scatter, square + theirs.sum(), quartic + theirs @ theirs
+
+    def _moved(self, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return factors u, v float64[3, d] such that cc' about a centre `delta` further back is cc' + u'v."""
+        linear = self._weighted[0]
+        return torch.stack([linear, delta, self.count * delta]), torch.stack([delta, linear, delta])
+
+    def _about(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sums of |c|^2, |c|^2 c and |c|^4 with c + delta in place of c."""
+        linear, cubic = self._weighted[0], self._weighted[2]
+        square, quartic = self._scalars[0], self._scalars[1]
+        length, along, slope = delta @ delta, self._times(delta), delta @ linear
+        moved = square + 2 * slope + self.count * length
+        return (
+            moved,
+            cubic + 2 * along + length * linear + moved * delta,
+            quartic
+            + 4 * (delta @ along)
+            + self.count * length**2
+            + 4 * (delta @ cubic)
+            + 2 * length * square
+            + 4 * length * slope,
+        )
+
+    def _times(self, vector: Tensor) -> Tensor:
+        """Return the sum of cc' times a vector float64[d]."""
+        product = vector.new_zeros(len(vector))
+        for (start, stop), block in zip(_block_rows(len(vector)), self._blocks, strict=True):
+            product[start:stop] += block @ vector[:stop]
+            product[:start] += block[:, :start].T @ vector[start:stop]
+        return product
+
+    def _like(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+
+def _block_rows(width: int) -> list[tuple[int, int]]:
+    """Return the bounds of the block rows of a matrix of this width."""
+    number = min(max(width // _BLOCK_WIDTH, 1), _MOST_BLOCKS)
+    edges = [round(i * width / number) for i in range(number + 1)]
+    return list(zip(edges, edges[1:], strict=False))
