@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aniso_core.contracts import BosRule, Metric
+from aniso_core.contracts import BosRule, Kernels, Metric
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile
 from aniso_core.text import visible
@@ -28,6 +28,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     bos: BosRule = "auto",
     max_length: int | None = None,
     batch_tokens: int = 2048,
+    kernels: Kernels = "default",
     seed: int = 0,
     name: str | None = None,
     out: Path | str | None = None,
@@ -50,7 +51,14 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
         model, tokenizer, lambda anatomy: describe(model, anatomy, name=str(label), source="memory")
     )
     plan = make_plan(
-        metrics, streams=streams, tokens=tokens, bos=bos, max_length=max_length, batch_tokens=batch_tokens, seed=seed
+        metrics,
+        streams=streams,
+        tokens=tokens,
+        bos=bos,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+        kernels=kernels,
+        seed=seed,
     )
     if out is not None:
         store.refuse_existing(Path(out))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Direction = Literal["higher is more anisotropic", "lower is more anisotropic", "neither"]
 Invariance = Literal["rotation", "scale", "shift"]
 BosRule = Literal["auto", "add", "omit"]
+Kernels = Literal["default", "fast"]
 Sink = Callable[[Site, "torch.Tensor"], None]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from aniso_core import store
-from aniso_core.contracts import BosRule, Hypothesis, Metric, Probe, Reporter
+from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold, quiet_plugin
 from aniso_core.records import (
@@ -54,7 +54,8 @@ Progress = Callable[[int, int], None]
 class Plan:
     """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
-    `batch_tokens` bounds the padded tokens of a batch; no value depends on it beyond rounding.
+    `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
+    depends on them beyond rounding.
     """
 
     metrics: Sequence[Metric]
@@ -63,6 +64,7 @@ class Plan:
     bos: BosRule = "auto"
     max_length: int | None = None
     batch_tokens: int = 2048
+    kernels: Kernels = "default"
     seed: int = 0
     owners: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +83,9 @@ def profile(
     if plan.bos not in get_args(BosRule):
         message = f"There is no BOS rule {visible(plan.bos)!r}; the rules are {', '.join(get_args(BosRule))}."
         raise AnisoError(message)
+    if plan.kernels not in get_args(Kernels):
+        message = f"There are no kernels {visible(plan.kernels)!r}; use {' or '.join(get_args(Kernels))}."
+        raise AnisoError(message)
     if plan.batch_tokens < 1 or (plan.max_length is not None and plan.max_length < 1):
         message = f"Wanted batch_tokens and max_length of 1 or more, got {plan.batch_tokens} and {plan.max_length}."
         raise AnisoError(message)
@@ -89,12 +94,15 @@ def profile(
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     fold = Fold(plan.metrics, [document.id for document in documents])
+    from aniso_core import kernels
+
     passing = _Pass(probe, sites, fold, plan.batch_tokens)
     done = 0
-    for number in passing.run(tokenized.windows):
-        done += number
-        if progress is not None:
-            progress(done, tokenized.count)
+    with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
+        for number in passing.run(tokenized.windows):
+            done += number
+            if progress is not None:
+                progress(done, tokenized.count)
     measured = fold.ask(sites, plan.tokens, lambda metric: plan.owners.get(metric.name, "unknown"))
     texts = Counter(document.text for document in documents)
     return Profile(
@@ -119,6 +127,7 @@ def profile(
             plugins={name: plan.owners[name] for name in sorted(plan.owners)},
             seed=plan.seed,
             batch_tokens=passing.batch_tokens,
+            kernels=ran,
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 3),
         ),

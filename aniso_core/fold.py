@@ -68,7 +68,8 @@ class Fold:
         for site in sites:
             by_stream.setdefault(site.stream, []).append(site.layer)
         places = [Site(layer, stream) for stream, layers in by_stream.items() for layer in layers]
-        spectra, start, together = [], 0, 1
+        spectra: list[Spectrum] = []
+        start, together = 0, 1
         while start < len(places):
             asked = [_SiteResults(self._held, site) for site in places[start : start + together]]
             if together > 1:

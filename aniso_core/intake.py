@@ -107,7 +107,7 @@ class Intake:
             return
         device = arrival.tokens.states.device
         if device not in self._streams:
-            self._streams[device] = torch.cuda.Stream(device)
+            self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream = self._streams[device]
         arrival.ready.synchronize()
         stream.wait_event(arrival.ready)

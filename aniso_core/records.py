@@ -193,12 +193,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a profile: versions, plugins of its metrics, seed, batch size, start (ISO 8601, UTC) and duration."""
+    """What made a profile: versions, plugins of its metrics, seed, batch size, start (ISO 8601, UTC) and duration.
+
+    `batch_tokens` is what memory allowed; `kernels` says which matrix kernels ran the model, and what a probe of the
+    fast ones found.
+    """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     batch_tokens: int = 0
+    kernels: str = ""
     started: str = ""
     seconds: float = 0.0
     source: str = ""

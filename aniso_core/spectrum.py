@@ -30,9 +30,9 @@ def top_eigenvector(side: Array, top: float) -> Array:
     size = len(side)
     # Just off the eigenvalue, so that the system can be solved; two steps gain some ten digits each.
     shifted = side - top * (1 + 4 * np.finfo(np.float64).eps * size) * np.eye(size)
-    vector = np.random.default_rng(0).standard_normal(size)
+    vector: Array = np.random.default_rng(0).standard_normal(size)
     for _ in range(3):
         with contextlib.suppress(np.linalg.LinAlgError):
             vector = np.linalg.solve(shifted, vector)
-        vector /= np.linalg.norm(vector)
+        vector = np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
     return vector

@@ -1,9 +1,12 @@
-"""Sums to the fourth order over a stream of rows, about a fixed shift: one matrix product a block, float64 beyond it."""
+"""Sums to the fourth order over rows that stream by: one matrix product a block, float64 from there on."""
 
+import itertools
 from typing import Self
 
 import torch
 from torch import Tensor
+
+from aniso_core.kernels import for_products
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
@@ -15,13 +18,23 @@ class Sums:
     A shift near the mean keeps what is squared small, so that float32 products lose nothing that matters; it is the
     first block's mean and never moves. cc' is kept as block rows up to the diagonal: little more than half the
     products, and half the memory.
+
+    On a GPU, states that came in half precision are multiplied in it, with float32 sums: as they are (their products
+    are exact) where their mean is no larger than their spread, else centred and split into two halves.
     """
 
-    def __init__(self, rows: Tensor, norms: Tensor) -> None:
-        """Start with nothing, about the mean of `rows` float[n, d] and of their `norms` float[n]."""
+    def __init__(self, rows: Tensor, norms: Tensor, half: torch.dtype | None = None) -> None:
+        """Start with nothing, about the mean of `rows` float[n, d] and of their `norms` float[n].
+
+        `half` is the half precision to multiply in; found from the rows where they are on a GPU.
+        """
         width = rows.shape[1]
         self.count = 0
         self.shift = rows.sum(dim=0) / len(rows)
+        self._half = _half_of(rows) if half is None and rows.is_cuda else half
+        self._split = bool((rows - self.shift).square().sum() < len(rows) * self.shift.square().sum())
+        if self._half is not None and not self._split:
+            self.shift = torch.zeros_like(self.shift)
         self.norm_shift = norms.double().mean()
         self._weighted = rows.new_zeros((3, width), dtype=torch.float64)
         self._scalars = rows.new_zeros(4, dtype=torch.float64)
@@ -52,12 +65,12 @@ class Sums:
         weighted[1] += self.shift.double() * inverse.sum(dtype=torch.float64)
         wide, offset = square.double(), norms.double() - self.norm_shift
         scalars = torch.stack([wide.sum(), wide @ wide, offset.sum(), offset @ offset])
-        products = [torch.mm(centred[:, start:stop].T, centred[:, :stop]) for start, stop in _block_rows(rows.shape[1])]
+        products = _products(centred, self._half, split=self._split)
         self.count += len(rows)
         self._weighted += weighted
         self._scalars += scalars
         for block, product in zip(self._blocks, products, strict=True):
-            block += product
+            block.add_(product)
 
     def copy(self) -> Self:
         """Return the same sums, to be added to apart."""
@@ -84,8 +97,7 @@ class Sums:
         )
         left, right = other._moved(delta)
         for (start, stop), block, theirs in zip(_block_rows(len(linear)), both._blocks, other._blocks, strict=True):
-            block += theirs
-            block.addmm_(left[:, start:stop].T, right[:, :stop])
+            block.add_(theirs).addmm_(left[:, start:stop].T, right[:, :stop])
         return both
 
     def about(self, centre: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,8 +153,39 @@ class Sums:
         return twin
 
 
+def _products(rows: Tensor, half: torch.dtype | None, *, split: bool) -> list[Tensor]:
+    """Return the block rows of rows' outer products, summed."""
+    bounds = _block_rows(rows.shape[1])
+    if half is None:
+        with for_products(rows):
+            return [torch.mm(rows[:, start:stop].T, rows[:, :stop]) for start, stop in bounds]
+    high = rows.to(half)
+    blocks = [_half_product(high[:, start:stop], high[:, :stop]) for start, stop in bounds]
+    if split:
+        low, square = (rows - high).to(half), rows.square().sum(dim=0)
+        for (start, stop), block in zip(bounds, blocks, strict=True):
+            block.add_(_half_product(high[:, start:stop], low[:, :stop]))
+            block.add_(_half_product(low[:, start:stop], high[:, :stop]))
+            # What is left out is 2^-16 of a product; on the diagonal, where it adds up, sums of squares mend it.
+            block.diagonal(offset=start).copy_(square[start:stop])
+    return blocks
+
+
+def _half_product(left: Tensor, right: Tensor) -> Tensor:
+    """Return left'right in float32 for factors in half precision."""
+    if left.is_cuda:
+        return torch.mm(left.T, right, out_dtype=torch.float32)
+    return left.T.float() @ right.float()
+
+
+def _half_of(rows: Tensor) -> torch.dtype | None:
+    """Return the half precision that rows are exact in, None where there is none."""
+    halves = (torch.bfloat16, torch.float16)
+    return next((half for half in halves if torch.equal(rows.to(half).to(rows.dtype), rows)), None)
+
+
 def _block_rows(width: int) -> list[tuple[int, int]]:
     """Return the bounds of the block rows of a matrix of this width."""
     number = min(max(width // _BLOCK_WIDTH, 1), _MOST_BLOCKS)
     edges = [round(i * width / number) for i in range(number + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))

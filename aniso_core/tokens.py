@@ -128,7 +128,8 @@ class Batch:
     @property
     def first(self) -> Booleans:
         """Which tokens are special or the first of their window, bool[rows, time]."""
-        return self._laid([window.is_first() for window in row] for row in self.rows) == 1
+        marked: Booleans = self._laid([window.is_first() for window in row] for row in self.rows) == 1
+        return marked
 
     def _laid(self, rows: "Iterable[list[Any]]") -> Integers:
         """Return the windows' values side by side in their rows, -1 on padding."""

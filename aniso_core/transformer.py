@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
@@ -61,7 +62,7 @@ class TransformerProbe:
             stack.enter_context(torch.inference_mode())
             for site in sites:
                 stack.callback(self._hook(site, sink).remove)
-            yield lambda batch: _run(trunk, batch)
+            yield lambda batch: _run(self.anatomy, batch)
 
     def _hook(self, site: Site, sink: Sink) -> "torch.utils.hooks.RemovableHandle":
         norm = self.anatomy.norm_module(site)
@@ -102,8 +103,11 @@ def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **kn
     )
 
 
-def _run(trunk: nn.Module, batch: Batch) -> None:
+def _run(anatomy: Anatomy, batch: Batch) -> None:
+    trunk = anatomy.trunk
     device = input_device(trunk)
+    if device.type == "cpu":
+        _require_memory(anatomy, batch)
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(batch.ids).to(device)}
     # Without a mask, positions that start again tell transformers where a row's next window begins.
     if batch.packed:
@@ -112,6 +116,21 @@ def _run(trunk: nn.Module, batch: Batch) -> None:
     elif not batch.mask.all():
         inputs["attention_mask"] = torch.from_numpy(batch.mask).to(device=device, dtype=torch.int64)
     trunk(**inputs, **no_cache(trunk))
+
+
+def _require_memory(anatomy: Anatomy, batch: Batch) -> None:
+    """Raise MemoryError for a batch that the host has no room for: it would be killed rather than told."""
+    config, item = text_config(anatomy.trunk), next(anatomy.trunk.parameters()).dtype.itemsize
+    rows, time = batch.shape
+    # A block holds some eight tensors of the stream's width at once, and three of its widest layer's.
+    widest = max(max(p.shape[-2:]) for p in anatomy.blocks[0].parameters() if p.dim() > 1)
+    need = rows * time * (8 * anatomy.width + 3 * widest) * item
+    if getattr(config, "_attn_implementation", "") != "sdpa":
+        need += 2 * rows * config.num_attention_heads * time**2 * item
+    free = psutil.virtual_memory().available
+    if need > free:
+        message = f"it needs about {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
+        raise MemoryError(message)
 
 
 def _recognised(module: nn.Module, anatomy: Anatomy) -> Norm | None:

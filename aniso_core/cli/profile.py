@@ -3,7 +3,7 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -12,7 +12,7 @@ from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of, progressing, render, show
 from aniso_core.cli.say import out, out_json, plugins, say
-from aniso_core.contracts import Adapter, ModelRequest
+from aniso_core.contracts import Adapter, Kernels, ModelRequest
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Profile, Report
@@ -77,6 +77,13 @@ from aniso_core.tokens import TOKEN_SETS
     help="Padded tokens in a batch; changes speed and memory, and values by rounding alone.",
 )
 @click.option(
+    "--kernels",
+    type=click.Choice(get_args(Kernels)),
+    default="default",
+    show_default=True,
+    help="Matrix kernels on a CPU; fast ones run where a probe finds them faster and exact in float32.",
+)
+@click.option(
     "--max-length",
     type=click.IntRange(min=1),
     help="Longest window in tokens; longer documents are split. [default: the model's context]",
@@ -106,6 +113,7 @@ def profile(**chosen: Any) -> None:
         bos=chosen["bos"],
         max_length=chosen["max_length"],
         batch_tokens=chosen["batch_tokens"],
+        kernels=chosen["kernels"],
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
@@ -128,7 +136,7 @@ def profile(**chosen: Any) -> None:
             say(f"Note: {note}.")
     with progressing(shown=loud) as progress:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
-    _warn(measured, loud=loud)
+    _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
     verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"))
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
@@ -195,9 +203,15 @@ def _plain(value: Any) -> Any:
     return visible(value) if isinstance(value, str | Path) else value
 
 
-def _warn(measured: Profile, *, loud: bool) -> None:
-    prompts = measured.prompts
-    if not loud or prompts is None:
+def _remark(measured: Profile, plan: engine.Plan, *, loud: bool) -> None:
+    if not loud:
+        return
+    prompts, made = measured.prompts, measured.provenance
+    if made.batch_tokens < plan.batch_tokens:
+        say(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
+    if plan.kernels == "fast":
+        say(f"Note: the model ran on {made.kernels} kernels.")
+    if prompts is None:
         return
     if prompts.duplicates:
         say(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another and add nothing new.")
