@@ -194,19 +194,18 @@ def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, fl
     import torch
 
     count = len(states)
-    shift = states.sum(dim=0) / count
-    rows = (states - shift).double()
-    offset = rows.mean(dim=0)
-    rows -= offset
-    gram = rows @ rows.T
-    square = gram.diagonal()
+    rows = states.double()
+    mean = rows.mean(dim=0)
     lengths = norms.double()
     inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
-    mean = shift.double() + offset
+    unit_mean = inverse @ rows / count
+    rows = rows - mean
+    gram = rows @ rows.T
+    square = gram.diagonal()
     return Moments(
         count=count,
         mean=_numpy(mean),
-        unit_mean=_numpy((inverse @ rows + inverse.sum() * mean) / count),
+        unit_mean=_numpy(unit_mean),
         norm_mean=float(lengths.mean()),
         norm_var=float(lengths.var(correction=0)),
         trace=float(square.sum()) / max(count - 1, 1),

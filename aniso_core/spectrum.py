@@ -33,6 +33,6 @@ def top_eigenvector(side: Array, top: float) -> Array:
     vector: Array = np.random.default_rng(0).standard_normal(size)
     for _ in range(3):
         with contextlib.suppress(np.linalg.LinAlgError):
-            vector = np.linalg.solve(shifted, vector)
-        vector = np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
+            vector = np.asarray(np.linalg.solve(shifted, vector), dtype=np.float64)
+        vector = vector / np.linalg.norm(vector)
     return vector

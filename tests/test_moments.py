@@ -1,11 +1,14 @@
 """Running moments against closed forms and against numpy on all states at once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.moments import Moments, RunningMoments
+from aniso_core.moments import Moments, RunningMoments, decompose
+from aniso_core.sums import Sums
 from aniso_core.tokens import Tokens
 
 WIDTH = 24
@@ -40,7 +43,29 @@ def fold(states: np.ndarray, cuts: list[int]) -> RunningMoments:
     return running
 
 
-def assert_same(got: Moments, want: Moments, rel: float) -> None:
+def reference(states: np.ndarray) -> SimpleNamespace:
+    """Return the moments by their definitions, in float64, on all states at once."""
+    x = states.astype(np.float64)
+    norms, mean = np.linalg.norm(x, axis=1), x.mean(axis=0)
+    cov = np.cov(x.T)
+    peaks = np.abs(x).max(axis=1)
+    highest = np.abs(x[peaks.argmax()])
+    return SimpleNamespace(
+        count=len(x),
+        mean=mean,
+        unit_mean=(x / norms[:, None]).mean(axis=0),
+        norm_mean=norms.mean(),
+        norm_var=norms.var(),
+        trace=np.trace(cov),
+        quartic=(((x - mean) ** 2).sum(axis=1) ** 2).mean(),
+        peak=peaks.max(),
+        peak_ratio=peaks.max() / np.median(highest),
+        spectrum=np.maximum(np.linalg.eigvalsh(cov)[::-1], 0.0),
+        cov=cov,
+    )
+
+
+def assert_same(got: Moments, want: Moments | SimpleNamespace, rel: float) -> None:
     for name in FIELDS:
         left, right = np.asarray(getattr(got, name)), np.asarray(getattr(want, name))
         scale = max(float(np.abs(right).max()), 1e-300)
@@ -52,7 +77,8 @@ def assert_same(got: Moments, want: Moments, rel: float) -> None:
 def test_streamed_moments_are_those_of_all_states_at_once(n, massive):
     """However states are cut, the moments are numpy's on all of them, to 1e-9 relative."""
     states = cloud(n, massive=massive)
-    want = Moments.of(states)
+    want = reference(states)
+    assert_same(Moments.of(states), want, 1e-9)
     assert_same(fold(states, []).result(), want, 1e-9)
     assert_same(fold(states, [1, 2, n // 2]).result(), want, 1e-9)
     assert_same(fold(states, list(range(1, n))).result(), want, 1e-9)
@@ -64,18 +90,39 @@ def test_merged_moments_are_those_of_the_whole(left, right):
     states = cloud(left + right, massive=True)
     one, two = fold(states[:left], []), fold(states[left:], [1])
     before = one.result()
-    want = Moments.of(states)
+    want = reference(states)
     assert_same(one.merge(two).result(), want, 1e-9)
     assert_same(two.merge(one).result(), want, 1e-9)
     assert_same(one.result(), before, 0.0)
-    one.merge(two).update(Tokens.of(torch.from_numpy(states)))
+    both = one.merge(two)
+    both.update(Tokens.of(torch.from_numpy(states)))
     assert_same(one.result(), before, 0.0)
+    one.update(Tokens.of(torch.from_numpy(states)))
+    assert_same(both.result(), reference(np.concatenate([states, states])), 1e-9)
 
 
-def test_float32_states_keep_the_precision_of_float64_sums():
-    """States in float32 with a massive token lose nothing beyond their own rounding."""
-    states = cloud(500, massive=True).astype(np.float32)
-    assert_same(fold(states, [100, 101, 350]).result(), Moments.of(states.astype(np.float64)), 1e-6)
+@pytest.mark.parametrize("massive", [False, True])
+@pytest.mark.parametrize("n", [WIDTH - 1, 500])
+def test_float32_states_keep_the_precision_of_float64_sums(n, massive):
+    """States in float32, a massive token among them or not, lose nothing beyond their own rounding."""
+    states = cloud(n, massive=massive).astype(np.float32)
+    assert_same(fold(states, [10, 11, n // 2]).result(), reference(states), 1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_products_in_half_precision_are_as_good_as_float32(half, offset):
+    """What GPUs multiply in half precision, as it is or centred and split, keeps the shares of variance to 1e-5."""
+    rng = np.random.default_rng(0)
+    states = torch.from_numpy(rng.standard_normal((4000, WIDTH)) * np.linspace(3, 0.1, WIDTH) + offset).to(half).float()
+    norms = states.norm(dim=1)
+    sums = Sums(states[:1000], norms[:1000], half)
+    for rows, lengths in zip(states.split(1000), norms.split(1000), strict=True):
+        sums.add(rows, lengths)
+    want = reference(states.numpy())
+    scatter, square, _ = sums.about(sums.mean, states[:0])
+    share = np.linalg.eigvalsh(scatter.numpy())[::-1] / float(square)
+    assert np.abs(share - want.spectrum / want.trace).max() < 1e-5 * share[0]
 
 
 def test_both_sides_give_the_same_spectrum():
@@ -116,6 +163,17 @@ def test_identical_states_have_no_spread(n):
         fold(states, []).result().require_spread()
     with pytest.raises(UndefinedMetricError, match="one token"):
         fold(states[:1], []).result().require_spread()
+
+
+def test_spectra_decomposed_together_are_those_decomposed_alone():
+    """Decomposing several matrices at once, each on one core, changes no eigenvalue beyond rounding."""
+    rng = np.random.default_rng(0)
+    clouds = [rng.standard_normal((700, 300)) * np.linspace(3, 0.1, 300) for _ in range(3)]
+    alone, together = ([Moments.of(states) for states in clouds] for _ in range(2))
+    decompose(together)
+    for one, other in zip(alone, together, strict=True):
+        assert "spectrum" in vars(other)
+        assert np.allclose(one.spectrum, other.spectrum, rtol=1e-12)
 
 
 def test_memory_does_not_grow_with_tokens():
