@@ -30,7 +30,7 @@ class Statistic(Protocol):
     """
 
     def update(self, tokens: Tokens) -> None:
-        """Take in tokens; their arrays are shared and must not be changed."""
+        """Take in tokens, all of them, or none where memory runs out."""
 
     def merge(self, other: Self) -> Self:
         """Return the statistic of both parts together."""
