@@ -9,7 +9,7 @@ import numbers
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -69,17 +69,19 @@ class Fold:
             by_stream.setdefault(site.stream, []).append(site.layer)
         places = [Site(layer, stream) for stream, layers in by_stream.items() for layer in layers]
         spectra: list[Spectrum] = []
-        start, together = 0, 1
-        while start < len(places):
-            asked = [_SiteResults(self._held, site) for site in places[start : start + together]]
-            if together > 1:
-                decompose(found for results in asked for found in results.moments(token_sets))
+        known: dict[str, Moments] = {}
+        while places:
+            # What is asked of moments shows at the first site; from then on it is computed at several sites at once.
+            together = _together(known.values())
+            asked = [_SiteResults(self._held, site) for site in places[:together]]
+            for tokens, like in known.items():
+                decompose((found for results in asked for found in results.moments(tokens)), like)
             for results in asked:
                 for tokens in token_sets:
                     spectra += self._answer(results, tokens, answers)
-            start += together
-            # Whether anybody wants spectra shows at the first site; then they are computed several at once.
-            together = _together(asked[0].moments(token_sets)) if spectra else 1
+            if not known:
+                known = {tokens: found for tokens in token_sets for found in asked[0].moments(tokens)}
+            places = places[together:]
         return Measured(
             curves=tuple(
                 answers.curve(metric, stream, tokens, layers)
@@ -140,7 +142,7 @@ class Fold:
                 answers.undefined[key] = str(reason)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
                 answers.fail(metric, key, _said(error))
-        for moments in held.moments([tokens]):
+        for moments in held.moments(tokens):
             if "spectrum" in vars(moments):
                 yield Spectrum(held.site.stream, tokens, held.site.layer, moments.spectrum)
 
@@ -175,17 +177,17 @@ class _SiteResults:
                 self._made[maker, there] = merged.result()
         return self._made[maker, there]
 
-    def moments(self, token_sets: Iterable[str]) -> Iterator[Moments]:
-        """Yield the moments of each token set that has any."""
-        for tokens in token_sets:
-            with contextlib.suppress(UndefinedMetricError):
-                yield self.of(RunningMoments, TOKEN_SETS[tokens])
+    def moments(self, tokens: str) -> Iterator[Moments]:
+        """Yield the moments of a token set if it has any."""
+        with contextlib.suppress(UndefinedMetricError):
+            yield self.of(RunningMoments, TOKEN_SETS[tokens])
 
 
-def _together(moments: Iterable[Moments]) -> int:
-    """Return at how many sites spectra are computed at once: one a core, as far as a gibibyte of matrices allows."""
-    bytes_a_site = sum(3 * 8 * len(m.side) ** 2 for m in moments)
-    return max(1, min(os.cpu_count() or 1, 2**30 // max(bytes_a_site, 1)))
+def _together(known: Collection[Moments]) -> int:
+    """Return at how many sites to decompose at once: one a core, as far as a gibibyte of matrices allows."""
+    if not any("spectrum" in vars(m) for m in known):
+        return 1
+    return max(1, min(os.cpu_count() or 1, 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)))
 
 
 class _StatisticError(Exception):

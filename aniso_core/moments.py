@@ -116,13 +116,14 @@ class Moments:
         return side
 
 
-def decompose(several: Iterable[Moments]) -> None:
-    """Compute the spectra of several moments at once, each on a core of its own where that is faster."""
+def decompose(several: Iterable[Moments], like: Moments) -> None:
+    """Compute what `like` has of spectrum and top direction for several moments at once, each on a core of its own."""
     from threadpoolctl import threadpool_limits
 
+    parts = [name for name in ("spectrum", "top_direction") if name in vars(like)]
     wanted = {id(m): m for m in several if len(m.side) >= _WORTH_A_CORE}
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda m: m.spectrum, wanted.values()))
+        list(pool.map(lambda m: [getattr(m, name) for name in parts], wanted.values()))
 
 
 class RunningMoments:

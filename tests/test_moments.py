@@ -170,9 +170,11 @@ def test_spectra_decomposed_together_are_those_decomposed_alone():
     rng = np.random.default_rng(0)
     clouds = [rng.standard_normal((700, 300)) * np.linspace(3, 0.1, 300) for _ in range(3)]
     alone, together = ([Moments.of(states) for states in clouds] for _ in range(2))
-    decompose(together)
+    assert alone[0].top_direction.shape == (300,)
+    decompose(together, alone[0])
     for one, other in zip(alone, together, strict=True):
-        assert "spectrum" in vars(other)
+        assert {"spectrum", "top_direction"} <= vars(other).keys()
+        assert abs(one.top_direction @ other.top_direction) == pytest.approx(1.0)
         assert np.allclose(one.spectrum, other.spectrum, rtol=1e-12)
 
 
