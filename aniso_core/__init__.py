@@ -14,6 +14,7 @@ from aniso_core.contracts import (
     PromptSet,
     Reporter,
     Statistic,
+    later,
 )
 from aniso_core.errors import AnisoError, OutOfRangeError, UndefinedMetricError
 from aniso_core.hookspecs import hookimpl
@@ -45,6 +46,7 @@ __all__ = [
     "UndefinedMetricError",
     "Verdict",
     "hookimpl",
+    "later",
     "load",
     "profile",
 ]

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-import numpy as np
-
 from aniso_core.moments import RunningMoments
 from aniso_core.records import ModelInfo, Norm, Profile, Report, ReportFile, Site, Verdict
-from aniso_core.tokens import Batch, Document, TokenClass, Tokenized, Tokens
+from aniso_core.tokens import Document, TokenClass, Tokenized, Tokens
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+
+    from aniso_core.batches import Batch
 
 Direction = Literal["higher is more anisotropic", "lower is more anisotropic", "neither"]
 Invariance = Literal["rotation", "scale", "shift"]
@@ -125,7 +127,7 @@ class Probe(Protocol):
     def tokenize(self, documents: Iterable[Document], *, bos: BosRule, max_length: int | None) -> Tokenized:
         """Return the documents as windows of token ids, split where they outgrow the window."""
 
-    def reading(self, sites: Sequence[Site], sink: Sink) -> AbstractContextManager[Callable[[Batch], None]]:
+    def reading(self, sites: Sequence[Site], sink: Sink) -> AbstractContextManager[Callable[["Batch"], None]]:
         """Return a context in which the yielded function runs a batch and hands each site's states to `sink`.
 
         The sink gets a tensor [batch, time, d] as soon as the site's module has run and must not keep it.
@@ -153,7 +155,7 @@ class Hypothesis:
 
     name: str
     claim: str
-    test: Callable[[Sequence[Profile], np.random.Generator], Iterable[Verdict]]
+    test: Callable[[Sequence[Profile], "np.random.Generator"], Iterable[Verdict]]
     estimand: str = ""
     source: str = ""
 
@@ -169,3 +171,15 @@ class Reporter:
     summary: str
     render: Callable[[Report], Iterable[ReportFile]]
     order: int = 0
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """Return a function that takes `name` from `module` when it is called, and imports nothing before.
+
+    A list shows records and calls none of their functions, so it need not wait for numpy or matplotlib.
+    """
+
+    def imported(*given: Any) -> Any:
+        return getattr(import_module(module), name)(*given)
+
+    return imported

@@ -3,14 +3,13 @@
 The engine is given adapters' probes, metrics, hypotheses and reporters; it never looks one up.
 """
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
-
-import numpy as np
 
 from aniso_core import store
 from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
@@ -31,16 +30,14 @@ from aniso_core.records import (
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
-    Batch,
     Document,
     Window,
     check_token_sets,
-    padded,
-    plan_batches,
     texts_sha256,
 )
 
 if TYPE_CHECKING:
+    from aniso_core.batches import Batch
     from aniso_core.intake import Share
 
 _FULL = 0.95
@@ -152,15 +149,17 @@ class _Pass:
                 left = deque(self._plan([window for later in left for window in later.windows]))
             yield batch.count
 
-    def _plan(self, windows: Sequence[Window]) -> list[Batch]:
+    def _plan(self, windows: Sequence[Window]) -> "list[Batch]":
         """Return the batches, windows packed into rows where that spares enough padding and the model allows it."""
+        from aniso_core.batches import padded, plan_batches
+
         plain = plan_batches(windows, self.batch_tokens)
         if sum(batch.count for batch in plain) > _FULL * padded(plain) or not self._probe.row_tokens:
             return plain
         packed = plan_batches(windows, self.batch_tokens, self._probe.row_tokens)
         return packed if padded(packed) <= _FULL * padded(plain) else plain
 
-    def _give(self, batch: Batch, taken: "Iterable[Share]") -> None:
+    def _give(self, batch: "Batch", taken: "Iterable[Share]") -> None:
         """Run a batch; where memory runs out, give it again in halves, without what was taken in already."""
         now = set(taken)
         shortage = self._try(batch, now)
@@ -172,11 +171,11 @@ class _Pass:
                 "--max-length, or --dtype bfloat16."
             )
             raise AnisoError(message)
-        self.batch_tokens = padded([batch]) // 2
+        self.batch_tokens = math.prod(batch.shape) // 2
         for part in self._plan(batch.windows):
             self._give(part, now)
 
-    def _try(self, batch: Batch, taken: "set[Share]") -> str | None:
+    def _try(self, batch: "Batch", taken: "set[Share]") -> str | None:
         """Return None, or what was said when memory ran out; by then what the batch held is free again."""
         try:
             with self._fold.taking(batch, taken) as sink, self._probe.reading(self._sites, sink) as run:
@@ -221,6 +220,8 @@ def judge(
 
     Each hypothesis draws from its own generator, so that its verdict does not depend on which others run.
     """
+    import numpy as np
+
     verdicts: list[Verdict] = []
     failures = []
     for hypothesis in hypotheses:

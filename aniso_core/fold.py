@@ -19,9 +19,10 @@ from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memo
 from aniso_core.moments import Moments, RunningMoments, decompose
 from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
 from aniso_core.text import visible
-from aniso_core.tokens import CLASSES, TOKEN_SETS, Batch, TokenClass, Tokens
+from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
 
 if TYPE_CHECKING:
+    from aniso_core.batches import Batch
     from aniso_core.intake import Intake, Share
 
 Maker = Callable[[], Statistic]
@@ -50,7 +51,7 @@ class Fold:
         self._failed: dict[Maker, str] = {}
 
     @contextlib.contextmanager
-    def taking(self, batch: Batch, taken: "set[Share] | None" = None) -> "Iterator[Intake]":
+    def taking(self, batch: "Batch", taken: "set[Share] | None" = None) -> "Iterator[Intake]":
         """Yield the sink of a batch's states; what is in `taken` is left out, and what is taken in is added to it.
 
         Raises OutOfRangeError where states are not finite.

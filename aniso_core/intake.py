@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from aniso_core.batches import Batch, Layout
 from aniso_core.contracts import Statistic
 from aniso_core.records import Site
-from aniso_core.tokens import Batch, Layout, TokenClass, Tokens
+from aniso_core.tokens import TokenClass, Tokens
 
 if TYPE_CHECKING:
     from aniso_core.fold import Fold

@@ -3,7 +3,7 @@
 Formulas: lambda_i are the eigenvalues of the covariance (divisor n - 1), descending; p_i = lambda_i / sum lambda.
 """
 
-import numpy as np
+import math
 
 from aniso_core.contracts import Invariance, Metric
 from aniso_core.errors import UndefinedMetricError
@@ -41,6 +41,8 @@ def eigenvalue_dispersion(m: Moments) -> float:
 
 def effective_rank(m: Moments) -> float:
     """Return exp(-sum p ln p) (Roy & Vetterli 2007), 1 to min(n - 1, d); a lower bound where n is not >> d."""
+    import numpy as np
+
     share = shares(m)
     positive = share[share > 0]
     return float(np.exp(-(positive * np.log(positive)).sum()))
@@ -102,7 +104,7 @@ def top_share(k: int) -> Metric:
 
 def cosine_to_mean(m: Moments) -> float:
     """Return the mean cosine of the states with their mean, -1 to 1: how narrow the cone around it is."""
-    length = float(np.linalg.norm(m.mean))
+    length = math.sqrt(m.mean @ m.mean)
     if length == 0:
         message = "the mean state is zero, so no cosine with it exists"
         raise UndefinedMetricError(message)
@@ -125,7 +127,7 @@ def norm_mean(m: Moments) -> float:
 
 def norm_sd(m: Moments) -> float:
     """Return the standard deviation of the norms (divisor n)."""
-    return float(np.sqrt(m.norm_var))
+    return math.sqrt(m.norm_var)
 
 
 def norm_cv(m: Moments) -> float:
@@ -164,7 +166,7 @@ def massive_ratio(m: Moments) -> float:
 
     Sun et al. 2402.17762 take the median over a whole sequence; over the state itself, parts merge exactly.
     """
-    if not np.isfinite(m.peak_ratio):
+    if not math.isfinite(m.peak_ratio):
         message = "the median coordinate is zero"
         raise UndefinedMetricError(message)
     return m.peak_ratio

@@ -4,22 +4,19 @@ Rows are kept as they came while there are fewer than d of them, so that spectra
 through the n x n side; beyond that they are absorbed, a block at a time, into sums.
 """
 
+import math
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.records import Array
-from aniso_core.spectrum import eigenvalues, top_eigenvector
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import ArrayLike
 
     from aniso_core.sums import Sums
     from aniso_core.tokens import Tokens
@@ -59,8 +56,10 @@ class Moments:
     scatter: Array | None = None
 
     @classmethod
-    def of(cls, states: ArrayLike) -> "Moments":
+    def of(cls, states: "ArrayLike") -> "Moments":
         """Return the moments of states float[n, d], n >= 1."""
+        import numpy as np
+
         from aniso_core.tokens import Tokens
 
         running = RunningMoments()
@@ -75,21 +74,25 @@ class Moments:
     @cached_property
     def spectrum(self) -> Array:
         """Eigenvalues of the covariance, float64[d], descending, in squared state units."""
+        from aniso_core.spectrum import eigenvalues
+
         return _frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
     def top_direction(self) -> Array:
         """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
+        from aniso_core.spectrum import top_eigenvector
+
         vector = top_eigenvector(self.side, float(self.spectrum[0]) * max(self.count - 1, 1))
         if self.rows is not None:
             vector = vector @ self.rows
-        return _frozen(vector / np.linalg.norm(vector))
+        return _frozen(vector / math.sqrt(vector @ vector))
 
     @cached_property
     def cov(self) -> Array:
         """Covariance, float64[d, d], divisor n - 1; made when asked for."""
-        scatter = self.scatter if self.rows is None else self.rows.T @ self.rows
-        return _frozen(np.asarray(scatter) / max(self.count - 1, 1))
+        scatter = self.side if self.rows is None else self.rows.T @ self.rows
+        return _frozen(scatter / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) of the states along a unit `direction`, float64[d]."""
@@ -118,6 +121,8 @@ class Moments:
 
 def decompose(several: Iterable[Moments], like: Moments) -> None:
     """Compute what `like` has of spectrum and top direction for several moments at once, each on a core of its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from threadpoolctl import threadpool_limits
 
     parts = [name for name in ("spectrum", "top_direction") if name in vars(like)]

@@ -214,11 +214,14 @@ def official_distributions() -> frozenset[str]:
 def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str, str]]:
     """Yield the plugins to load, by name; two of the same name are both kept, as `_collect` tells them apart."""
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
-    points = metadata.entry_points(group=hookspecs.PROJECT)
-    for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
-        distribution = point.dist.name if point.dist else "unknown"
+    found = []
+    for point in metadata.entry_points(group=hookspecs.PROJECT):
+        # Each look at a distribution's name or version reads its file anew.
+        about = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
+        found.append((point, about["Name"], about["Version"]))
+    for point, distribution, version in sorted(found, key=lambda f: (f[0].name, f[1])):
         if disabled.isdisjoint({point.name, distribution}):
-            yield point, distribution, point.dist.version if point.dist else "unknown"
+            yield point, distribution, version
 
 
 def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:

@@ -6,18 +6,23 @@ They are frozen, typed, and saved as they stand.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aniso_core.errors import AnisoError
 from aniso_core.text import nearest_first
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+else:
+    # Lists do without numpy, which takes as long to load as all the rest; the name must be there for msgspec.
+    Array = Any
+
 FORMAT = 1
 """Version of the run directory's files; docs/format.md says what each version holds."""
 
-Array = NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "inconclusive", "not_testable", "descriptive"]
 Criterion = Literal["paper", "rigorous"]
 NormKind = Literal["layernorm", "rmsnorm"]
@@ -141,6 +146,8 @@ class Curve:
 
     def array(self) -> Array:
         """Return the values as float64[layers], NaN where the metric is undefined."""
+        import numpy as np
+
         return np.array([math.nan if value is None else value for value in self.values], dtype=np.float64)
 
     def at(self, layer: int) -> float | None:
@@ -164,6 +171,8 @@ class Spectrum:
 
     def __eq__(self, other: object) -> bool:
         """Return whether the other is the spectrum of the same site and token set, with the same eigenvalues."""
+        import numpy as np
+
         if not isinstance(other, Spectrum):
             return NotImplemented
         return self.place == other.place and np.array_equal(self.values, other.values)

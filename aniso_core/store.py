@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from aniso_core.errors import AnisoError
 from aniso_core.records import FORMAT, Array, Failure, Profile, ReportFile, Spectrum, Verdict
@@ -143,6 +142,8 @@ def settled(verdict: Verdict) -> Verdict:
 
 
 def _plain_number(value: Any) -> Any:
+    import numpy as np
+
     if isinstance(value, np.generic):
         return value.item()
     message = f"{type(value).__name__} is nothing that JSON holds"
@@ -161,8 +162,7 @@ def _decoded(data: bytes, kind: type[_T], path: Path) -> _T:
         if isinstance(version, int) and version > FORMAT:
             message = f"{visible(path)} has format {version} and this aniso reads up to {FORMAT}; upgrade aniso."
             raise AnisoError(message)
-        # Arrays never stand in JSON; the hook only tells msgspec that their type is known.
-        return msgspec.json.decode(data, type=kind, dec_hook=lambda _type, value: np.asarray(value))
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
         message = f"{visible(path)} is damaged ({visible(error)}); measure it again."
         raise AnisoError(message) from error
@@ -183,6 +183,7 @@ def _read(path: Path, folder: Path) -> bytes:
 
 
 def _arrays(profile: Profile) -> bytes:
+    import numpy as np
     from safetensors.numpy import save as to_bytes
 
     arrays = {f"spectrum/{s.stream}/{s.tokens}/{s.layer}": np.ascontiguousarray(s.values) for s in profile.spectra}
@@ -204,6 +205,8 @@ def _spectra(path: Path) -> Iterator[Spectrum]:
 
 
 def _spectrum_row(name: str, values: Array) -> Array:
+    import numpy as np
+
     if values.dtype != np.float64 or values.ndim != 1:
         message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64[d]"
         raise ValueError(message)

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from aniso_core.anatomy import Anatomy, block_input, dissect, evaluating, input_device, no_cache, state, text_config
+from aniso_core.batches import Batch
 from aniso_core.contracts import BosRule, Sink
 from aniso_core.families import recognise
 from aniso_core.records import Array, ModelInfo, Norm, Site
 from aniso_core.tokenizing import TokenizerRules
-from aniso_core.tokens import Batch, Document, Tokenized
+from aniso_core.tokens import Document, Tokenized
 
 _LONGEST_SENSIBLE = 1_000_000_000  # tokenizers without a limit say 1e30
 

@@ -10,10 +10,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma3Config, Gemm
 
 import aniso_gemma
 import aniso_pythia
+from aniso_core.batches import plan_batches
 from aniso_core.contracts import ModelRequest
 from aniso_core.plugins import registry
 from aniso_core.records import Site
-from aniso_core.tokens import Window, plan_batches
+from aniso_core.tokens import Window
 
 TINY = {"pythia": Path(aniso_pythia.__file__).parent / "tiny", "gemma": Path(aniso_gemma.__file__).parent / "tiny"}
 

@@ -13,11 +13,12 @@ from transformers import GPT2Config, T5Config, T5Model
 
 from aniso_core import engine
 from aniso_core.anatomy import dissect
+from aniso_core.batches import Batch, Layout, plan_batches
 from aniso_core.errors import AnisoError
 from aniso_core.families import apply_norm
 from aniso_core.metrics import aniso_metrics
 from aniso_core.records import Site
-from aniso_core.tokens import Batch, Document, Layout, Window, plan_batches
+from aniso_core.tokens import Document, Window
 from aniso_core.transformer import TransformerProbe, describe
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     0: {"records", "errors", "text"},
-    1: {"contracts", "moments", "spectrum", "sums", "kernels", "tokens"},
+    1: {"contracts", "moments", "spectrum", "sums", "kernels", "batches", "tokens"},
     2: {
         "families",
         "words",
@@ -48,12 +48,14 @@ LIBRARIES = {
     4: {"numpy"},
     5: {"click", "rich", "numpy", "torch", "huggingface_hub", "httpx"},
 }
+# What takes longer to load than a list takes to show.
+HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
 LAZY_TORCH = {"moments", "tokens", "contracts", "fold", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "intake", "kernels"}
+TENSORS = {"sums", "intake", "kernels", "batches"}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))
@@ -121,21 +123,28 @@ def test_plugins_import_the_core_and_no_other_plugin(path):
             assert lazy or path.name != "__init__.py", f"{own} loads {top} when it is listed"
 
 
+LISTS = [
+    [group, "list", *form]
+    for group in ("adapters", "metrics", "hypotheses", "reporters", "prompts")
+    for form in ([], ["--json"])
+]
+
+
 @pytest.mark.parametrize(
-    "command", [["hypotheses", "list"], ["metrics", "list", "--json"], ["plugins"], ["--help"], ["profile", "--help"]]
+    "command", [*LISTS, ["plugins"], ["metrics", "show", "isoscore"], ["--help"], ["profile", "--help"]], ids=" ".join
 )
-def test_lists_and_help_load_no_torch(command):
-    """What only looks things up starts without torch, transformers or matplotlib."""
+def test_lists_and_help_load_nothing_heavy(command):
+    """What only looks things up starts without numpy, torch or anything that computes or draws."""
     code = (
         "import sys\nfrom aniso_core.cli import main\n"
         f"try:\n    main({command!r})\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
-        "loaded = {'torch', 'transformers', 'matplotlib', 'scipy'} & set(sys.modules)\nassert not loaded, loaded\n"
+        f"loaded = {HEAVY!r} & set(sys.modules)\nassert not loaded, loaded\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_importing_aniso_loads_no_torch():
+def test_importing_aniso_loads_nothing_heavy():
     """`import aniso_core` is light, so that a plugin module is."""
-    code = "import aniso_core, sys; assert not {'torch', 'transformers', 'click', 'rich'} & set(sys.modules)"
+    code = f"import aniso_core, sys; assert not {HEAVY | {'click'}!r} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,10 +15,11 @@ from models import VOCABULARY, Kind, tiny
 from test_architectures import TOLERANCE, Letters, states_of, windows
 from torch import nn
 
+from aniso_core.batches import plan_batches
 from aniso_core.contracts import ModelRequest
 from aniso_core.errors import AnisoError
 from aniso_core.records import Site
-from aniso_core.tokens import Document, plan_batches
+from aniso_core.tokens import Document
 from aniso_core.transformer import TransformerProbe, describe
 from aniso_core.weights import open_model
 

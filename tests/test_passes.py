@@ -16,8 +16,9 @@ from test_architectures import Letters
 
 import aniso_core as aniso
 from aniso_core import AnisoError, intake, kernels
+from aniso_core.batches import padded, plan_batches
 from aniso_core.errors import out_of_memory
-from aniso_core.tokens import TOKEN_SETS, Window, padded, plan_batches
+from aniso_core.tokens import TOKEN_SETS, Window
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
 BERT = next(kind for kind in KINDS if kind.name == "bert")
@@ -114,9 +115,7 @@ def test_the_host_is_asked_for_room_before_it_kills(monkeypatch):
     assert_same_profile(got, want)
     assert got.provenance.batch_tokens < 2048
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=50_000))
-    with pytest.raises(
-        AnisoError, match=r"60 tokens does not fit into memory \(it needs about 0.0 GB and"
-    ):
+    with pytest.raises(AnisoError, match=r"60 tokens does not fit into memory \(it needs about 0.0 GB and"):
         measured()
 
 

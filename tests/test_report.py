@@ -334,12 +334,12 @@ def test_bundle_holds_every_file_and_nothing_of_the_day(tiny):
 
 
 def test_the_plugin_loads_without_drawing_anything():
-    """Asking for the reporters imports neither matplotlib, rich, scipy nor torch."""
+    """Asking for the reporters imports neither numpy, matplotlib, rich, scipy nor torch."""
     import subprocess
     import sys
 
     code = (
         "import sys, aniso_report; aniso_report.aniso_reporters();"
-        "print(sorted({'matplotlib', 'rich', 'scipy', 'torch'} & sys.modules.keys()))"
+        "print(sorted({'numpy', 'matplotlib', 'rich', 'scipy', 'torch'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

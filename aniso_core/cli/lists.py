@@ -49,7 +49,7 @@ def _group(kind: str, title: str) -> click.Group:
             out_json([_facts(item) for item in items])
         else:
             rows = [(i.name, _summary(i), i.plugin.distribution) for i in items]
-            table(["name", "what it is", "from"], rows, wrap=["what it is"])
+            table(["name", "what it is", "from"], rows)
 
     @group.command("show", help=f"Show one of the {title}.")
     @click.argument("name", shell_complete=completing(kind))
@@ -100,4 +100,4 @@ def plugins(*, as_json: bool) -> None:
         provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.provides.items())
         rows.append((plugin.name, plugin.release, "ready", provides))
     rows += [(b.name, f"{b.distribution} {b.version}", "left out", b.error) for b in found.broken]
-    table(["plugin", "distribution", "state", "provides"], rows, wrap=["distribution", "provides"])
+    table(["plugin", "distribution", "state", "provides"], rows)

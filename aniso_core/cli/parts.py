@@ -4,17 +4,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aniso_core import engine
 from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
-from aniso_core.engine import Progress
 from aniso_core.errors import AnisoError
 from aniso_core.fold import quiet_plugin
 from aniso_core.plugins import Item, Registry
 from aniso_core.records import Failure, Profile, Report, ReportFile
 from aniso_core.text import visible
 from aniso_core.tokens import Document
+
+if TYPE_CHECKING:
+    from aniso_core.engine import Progress
 
 PARTLY_FAILED = 3
 """Exit code of a run that is whole but for a plugin's part that failed."""
@@ -36,6 +38,8 @@ def render(
     known: Registry, reporters: Sequence[str], report: Report
 ) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
     """Return what the named reporters make of a report, and which of them failed."""
+    from aniso_core import engine
+
     return engine.render([known.reporter(name) for name in reporters], report, owners_of(known, "reporter"))
 
 
@@ -75,7 +79,7 @@ def blaming(part: str, distribution: str) -> Iterator[None]:
 
 
 @contextmanager
-def progressing(*, shown: bool) -> Iterator[Progress | None]:
+def progressing(*, shown: bool) -> "Iterator[Progress | None]":
     """Yield a function that draws a bar with the time left on a terminal, None where nobody watches."""
     if not shown or not sys.stderr.isatty():
         yield None

@@ -1,11 +1,11 @@
 """What aniso says to people, on stderr, with foreign text made visible; data goes to stdout."""
 
-import io
 import json
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -15,6 +15,8 @@ from aniso_core.text import visible, visible_lines
 
 TRACEBACK = "ANISO_TRACEBACK"
 """Environment variable: when set, a handled error shows its traceback too."""
+
+_GAP = "   "  # between the columns of a table
 
 
 def say(line: str) -> None:
@@ -46,22 +48,19 @@ def paragraph(heading: str, text: str) -> None:
     click.echo(textwrap.fill(visible(text), 80, initial_indent="  ", subsequent_indent="  "))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, wrap: Sequence[str] = ()) -> None:
-    """Write a table to stdout; columns named in `wrap` break over lines, the others keep their width.
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table to stdout, its widest columns broken over lines where it would not fit.
 
     80 columns where the output is no terminal, the terminal's width where it is.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    for column in columns:
-        drawn.add_column(column, no_wrap=column not in wrap, overflow="fold" if column in wrap else "ellipsis")
-    for row in rows:
-        drawn.add_row(*(Text(visible(cell)) for cell in row))
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
-    paper = io.StringIO()
-    Console(file=paper, width=width, highlight=False, no_color=True).print(drawn)
-    click.echo("\n".join(line.rstrip() for line in paper.getvalue().strip("\n").split("\n")))
+    room = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    cells = [[visible(cell) for cell in row] for row in (columns, *rows)]
+    widths = [min(max(map(len, column)), room) for column in zip(*cells, strict=True)]
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    rule = ["─" * width for width in widths]
+    for row in (cells[0], rule, *cells[1:]):
+        broken = (textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True))
+        for line in zip_longest(*broken, fillvalue=""):
+            padded = (part.ljust(width) for part, width in zip(line, widths, strict=True))
+            click.echo(_GAP.join(padded).rstrip())
