@@ -28,6 +28,7 @@ from aniso_core.records import (
     Verdict,
 )
 from aniso_report import figures, layers, markdown, names, summary
+from aniso_report.figures import sheet
 
 PYTHIA = """.0601 .1776 .1497 .1164 .9403 .9901 .9935 .9941 .9935 .9930 .9924 .9918 .9911 .9901 .9890 .9881 .9871 .9862
 .9851 .9836 .9819 .9794 .9769 .9738 .9709 .9680 .9650 .9618 .9582 .9547 .9497 .9376 .0950"""
@@ -311,6 +312,26 @@ def test_figures_are_the_same_bytes_each_time(tiny):
     assert sorted(again) == [f"{kind}.{end}" for kind in ("norms", "profile", "spectra") for end in ("pdf", "png")]
     assert all(tiny[name] == data for name, data in again.items())
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e5])
+def test_nothing_sticks_out_of_a_figure(scale, monkeypatch):
+    """Title, legends, labels and caption lie within the figure, however small or large the states are."""
+
+    def check(figure, name):
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(box.x0, box.y0) >= 0, name
+        assert (box.x1 <= width, box.y1 <= height) == (True, True), name
+        drawn.append(name)
+        return ()
+
+    drawn = []
+    monkeypatch.setattr(sheet, "files", check)
+    powers = {"eigenvalue-variance": 4, "norm-mean": 1, "norm-sd": 1}
+    long = measured("organisation/" + "a-long-name-" * 5)
+    grown = [replace(c, values=tuple(v * scale ** powers.get(c.metric, 0) for v in c.values)) for c in long.curves]
+    assert not list(figures.render(Report((replace(long, curves=tuple(grown)), measured()))))
+    assert len(drawn) == 7
 
 
 def test_report_links_the_figures_that_there_are(tiny):

@@ -2,7 +2,11 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from rich.box import Box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
 from aniso_core.text import short
@@ -11,10 +15,6 @@ from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
 from aniso_report.names import labels
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
 WIDTH = 80
 _NO_LINES = "    \n    \n    \n    \n    \n    \n    \n    \n"
 _HEAD_LINE = "    \n    \n -- \n    \n    \n    \n    \n    \n"
@@ -22,8 +22,6 @@ _HEAD_LINE = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 
 def render(report: Report) -> Iterator[ReportFile]:
     """Yield console.txt, which the terminal shows too."""
-    from rich.console import Console
-
     out = io.StringIO()
     # Markup, emoji and highlighting stay off: names come from outside and are shown as they are.
     console = Console(
@@ -40,7 +38,7 @@ def render(report: Report) -> Iterator[ReportFile]:
     yield ReportFile("console.txt", ("\n".join(lines).strip("\n") + "\n").encode(), show=True)
 
 
-def _profile(console: "Console", profile: Profile, label: str) -> None:
+def _profile(console: Console, profile: Profile, label: str) -> None:
     console.print()
     _paragraph(console, label)
     _pairs(console, words.facts(profile))
@@ -71,7 +69,7 @@ def _key(columns: Sequence[layers.Column]) -> str:
     return " ".join(said)
 
 
-def _comparison(console: "Console", profiles: Sequence[Profile]) -> None:
+def _comparison(console: Console, profiles: Sequence[Profile]) -> None:
     console.print()
     _paragraph(console, f"All models, view {PAPER}, all tokens: the share over layers")
     table = _table(["model", "norm", "layers", "L*", "max", "range", "variance"], left=2)
@@ -84,7 +82,7 @@ def _comparison(console: "Console", profiles: Sequence[Profile]) -> None:
     console.print(table)
 
 
-def _verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
+def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
     if verdicts:
         console.print()
         _paragraph(console, "Verdicts")
@@ -93,21 +91,15 @@ def _verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
         _paragraph(console, told(verdict), "    ")
 
 
-def _table(headings: Sequence[str], left: int = 0) -> "Table":
+def _table(headings: Sequence[str], left: int = 0) -> Table:
     """Return a table whose first `left` columns are text and the rest numbers."""
-    from rich.box import Box
-    from rich.table import Table
-
     table = Table(box=Box(_HEAD_LINE, ascii=True), padding=(0, 1, 0, 0), show_edge=False)
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i < left else "right", overflow="fold")
     return table
 
 
-def _pairs(console: "Console", pairs: Sequence[tuple[str, str]]) -> None:
-    from rich.box import Box
-    from rich.table import Table
-
+def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
     table = Table(box=Box(_NO_LINES, ascii=True), padding=(0, 1, 0, 1), show_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -116,11 +108,8 @@ def _pairs(console: "Console", pairs: Sequence[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def _paragraph(console: "Console", text: str, start: str = "") -> None:
+def _paragraph(console: Console, text: str, start: str = "") -> None:
     """Print foreign or own text, wrapped, its lines under each other after `start`."""
-    from rich.table import Table
-    from rich.text import Text
-
     if not start:
         console.print(Text(text), overflow="fold")
         return

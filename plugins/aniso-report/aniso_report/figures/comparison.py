@@ -22,8 +22,7 @@ def draw(profiles: Sequence[Profile], name: str) -> Iterator[ReportFile]:
         return
     with sheet.style():
         caption = "Open diamonds lie after the final norm. Published profiles are those that others measured."
-        figure = sheet.new(caption, (4.4 * len(there) + 0.6, 4.2))
-        axes = figure.subplots(1, len(there), sharey=True, squeeze=False).ravel()
+        figure, axes = sheet.new(caption, (1, len(there)), (4.1, 2.8), sharey=True)
         for place, tokens in zip(axes, there, strict=True):
             for profile, label, look in zip(profiles, labels(profiles, 40), cycle(sheet.SERIES), strict=False):
                 stream = reading.main_stream(profile)

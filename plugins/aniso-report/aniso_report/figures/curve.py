@@ -1,24 +1,19 @@
 """One metric of one profile over its layers: both token sets, and apart from them the state after the final norm."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from aniso_core.records import PAPER, Array, Curve, Profile
 from aniso_report import reading
 from aniso_report.figures.sheet import TOKEN_SETS, Look
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 AFTER_NORM = "after final norm"
 LAYERS = "layer (0: input of the first block)"
 
 
-def draw(axes: "Axes", profile: Profile, metric: str) -> None:
+def draw(axes: Axes, profile: Profile, metric: str) -> None:
     """Draw the metric for each token set that has it; the last state of the view `paper` is an open diamond."""
-    from matplotlib.ticker import MaxNLocator
-
     stream = reading.main_stream(profile)
     for tokens, look in TOKEN_SETS.items():
         curve = reading.curve(profile, metric, stream, tokens)
@@ -47,7 +42,7 @@ def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
     return layers[before], values[before]
 
 
-def diamond(axes: "Axes", x: tuple[float, float], y: tuple[float, float], look: Look, label: str = "") -> None:
+def diamond(axes: Axes, x: tuple[float, float], y: tuple[float, float], look: Look, label: str = "") -> None:
     """Draw the state after the final norm as an open diamond, joined by dots to the state before the last block."""
     axes.plot(x, y, color=look.colour, linestyle=":", linewidth=0.9)
     axes.plot(

@@ -1,16 +1,13 @@
 """The figure `norms`: mean norm with its spread, and the coefficient of variation, over layers."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import curve, sheet
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
@@ -20,15 +17,14 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
     if not panels:
         return
     with sheet.style():
-        figure = sheet.new(sheet.caption(profile), (4.4 * len(panels) + 0.4, 3.5))
-        axes = figure.subplots(1, len(panels), squeeze=False).ravel()
+        figure, axes = sheet.new(sheet.caption(profile), (1, len(panels)), (3.8, 2.1))
         for panel, place in zip(panels, axes, strict=True):
             panel(place, profile)
         sheet.head(figure, label, axes[-1])
         yield from sheet.files(figure, name)
 
 
-def mean(axes: "Axes", profile: Profile) -> None:
+def mean(axes: Axes, profile: Profile) -> None:
     """Draw the mean norm, and its band of one standard deviation on either side."""
     curve.draw(axes, profile, "norm-mean")
     stream = reading.main_stream(profile)
@@ -45,12 +41,13 @@ def mean(axes: "Axes", profile: Profile) -> None:
             lowest += [low for low in values - sd if low > 0]
     # A spread wider than its mean reaches below zero, where a log axis ends; the band is then cut by the frame.
     axes.set_yscale("log", nonpositive="clip")
+    sheet.label_powers(axes.yaxis)
     if lowest and min(lowest) > 0:
         axes.set_ylim(bottom=0.7 * max(min(lowest), float(np.median(lowest)) / 100))
     axes.set(title="Norm of the states (mean ± 1 sd)", ylabel="state units")
 
 
-def variation(axes: "Axes", profile: Profile) -> None:
+def variation(axes: Axes, profile: Profile) -> None:
     """Draw the coefficient of variation of the norms."""
     curve.draw(axes, profile, "norm-cv")
     axes.set(title="Variation of the norm (CV)", ylabel="sd / mean")

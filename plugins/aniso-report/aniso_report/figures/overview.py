@@ -1,18 +1,16 @@
 """The figure `profile`: what the notebooks drew, in four panels, or six where norms were measured."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
 from aniso_report.figures import curve, norms, sheet
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Panel = Callable[["Axes", Profile], None]
+Panel = Callable[[Axes, Profile], None]
 
 _OVERLAID = {
     reading.SHARE: "share",
@@ -29,14 +27,12 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
     if not panels:
         return
     with sheet.style():
-        rows = (len(panels) + 1) // 2
-        figure = sheet.new(sheet.caption(profile), (8.6, 1.1 + 2.45 * rows))
-        axes = figure.subplots(rows, 2, squeeze=False).ravel()
+        figure, axes = sheet.new(sheet.caption(profile), ((len(panels) + 1) // 2, 2), (3.45, 1.8))
         for panel, place in zip(panels, axes, strict=False):
             panel(place, profile)
         for empty in axes[len(panels) :]:
             empty.set_visible(False)
-        sheet.head(figure, label, axes[0])
+        sheet.head(figure, label, axes[0], below=0.35 if _overlay in panels else 0.0)
         yield from sheet.files(figure, name)
 
 
@@ -50,7 +46,7 @@ def _panels(profile: Profile) -> Iterator[Panel]:
         yield _overlay
 
 
-def _share(axes: "Axes", profile: Profile) -> None:
+def _share(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, reading.SHARE)
     axes.set(title="Share of the first direction", ylabel="share of variance")
     axes.set(ylim=(0, 1.16), yticks=(0, 0.25, 0.5, 0.75, 1))  # room above 1 for the mark of L*
@@ -65,25 +61,24 @@ def _share(axes: "Axes", profile: Profile) -> None:
         )  # fmt: skip
 
 
-def _variance(axes: "Axes", profile: Profile) -> None:
+def _variance(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, "eigenvalue-variance")
-    axes.set(title="Variance of the eigenvalues", ylabel="state units$^4$", yscale="log")
+    axes.set(title="Variance of the eigenvalues", ylabel="state units⁴", yscale="log")
+    sheet.label_powers(axes.yaxis)
 
 
-def _rank(axes: "Axes", profile: Profile) -> None:
+def _rank(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, "effective-rank")
     axes.set(title="Effective rank", ylabel="dimensions")
     axes.set_ylim(bottom=0)
 
 
-def _cosine(axes: "Axes", profile: Profile) -> None:
+def _cosine(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, "cosine-to-mean")
     axes.set(title="Mean cosine to the mean state", ylabel="cosine")
 
 
-def _overlay(axes: "Axes", profile: Profile) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def _overlay(axes: Axes, profile: Profile) -> None:
     stream = reading.main_stream(profile)
     there = {metric: reading.curve(profile, metric, stream) for metric in _OVERLAID}
     for (metric, found), look in zip(there.items(), sheet.SERIES, strict=False):
@@ -96,7 +91,7 @@ def _overlay(axes: "Axes", profile: Profile) -> None:
             axes.plot(layers, scaled, label=_OVERLAID[metric], **look.of(2 * len(layers)))
     axes.set(title="All, each on its own scale of 0 to 1", ylabel="scaled value", xlabel=curve.LAYERS)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, fontsize=7.5)
+    axes.legend(loc="upper right", bbox_to_anchor=(1.04, -0.24), ncols=3, fontsize=7.5)
 
 
 _PANELS: dict[str, Panel] = {

@@ -1,18 +1,21 @@
 """The sheet that every figure is drawn on: style, caption, and its bytes as PNG and PDF."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib import style as styles
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from aniso_core.records import Profile, ReportFile
 from aniso_core.text import short
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -23,6 +26,7 @@ _LOOK = {
     "font.size": 9.0,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # matplotlib need not look for room
     "axes.grid": True,
     "grid.color": "0.9",
     "grid.linewidth": 0.6,
@@ -36,6 +40,15 @@ _LOOK = {
     "pdf.fonttype": 42,  # text stays text in the PDF, as journals ask
 }
 _DPI = 150
+_LEFT, _RIGHT, _HEAD, _ENTRY, _FOOT = 0.8, 0.15, 0.57, 0.17, 0.67
+"""Inches around the panels; above them `_HEAD` for the title and `_ENTRY` for each row of the legend."""
+
+_BESIDE, _SHARED, _BELOW = 0.8, 0.2, 0.7
+"""Inches between panels: beside each other, beside each other on one scale, and below each other."""
+
+_X_LABEL = 0.25
+"""Inches from the x axis to its label. All of these are fixed: to measure labels takes as long as to draw them."""
+
 _INFORMATION = {"png": {"Software": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 """What would make the same figure differ from one day or machine to the next."""
 
@@ -73,21 +86,50 @@ SERIES = (
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in aniso's style, whatever the user's matplotlibrc says, and leave their settings as they were."""
-    from matplotlib import style as styles
-
     with styles.context(["default", _LOOK]), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn with boxes; that must not stop a run.
         warnings.filterwarnings("ignore", message="Glyph")
         yield
 
 
-def new(caption: str, size: tuple[float, float]) -> "Figure":
-    """Return an empty figure, `size` in inches, with a caption below that is shown literally."""
-    from matplotlib.figure import Figure
+def new(
+    caption: str, shape: tuple[int, int], size: tuple[float, float], *, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its empty panels, rows by columns, each of a size in inches, and a literal caption."""
+    (rows, columns), (wide, high) = shape, size
+    beside = _SHARED if sharey else _BESIDE
+    width = _LEFT + columns * wide + (columns - 1) * beside + _RIGHT
+    grid = {"left": _LEFT / width, "right": 1 - _RIGHT / width, "wspace": beside / wide, "hspace": _BELOW / high}
+    figure = Figure(figsize=(width, rows * high + (rows - 1) * _BELOW))
+    figure.text(0.1, 0.1, caption, transform=figure.dpi_scale_trans, fontsize=7.5, color="0.3", parse_math=False)
+    axes = list(figure.subplots(rows, columns, sharey=sharey, squeeze=False, gridspec_kw=grid).ravel())
+    for place in axes:
+        place.xaxis.set_label_coords(0.5, -_X_LABEL / high)
+    return figure, axes
 
-    figure = Figure(figsize=size, layout="constrained")
-    figure.supxlabel(caption, fontsize=7.5, x=0.01, ha="left", color="0.3", parse_math=False)
-    return figure
+
+class _Powers(LogFormatter):
+    """Writes 0.1 as 10⁻¹ and 20 as 20, in plain text: to parse formulas takes longer than to draw the figure."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick at x, empty where the axis is too crowded for one."""
+        if not super().__call__(x, pos):
+            return ""
+        if 1 <= x < 10_000:  # noqa: PLR2004 - as many digits as a label has room for
+            return f"{x:.0f}"
+        coefficient, exponent = f"{x:.0e}".split("e")
+        power = "10" + str(int(exponent)).translate(_RAISED)
+        return power if coefficient == "1" else f"{coefficient}×{power}"  # noqa: RUF001 - times it is
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def label_powers(*axes: Axis) -> None:
+    """Label logarithmic axes at powers of ten, and between them where there are few."""
+    for axis in axes:
+        axis.set_major_formatter(_Powers())
+        axis.set_minor_formatter(_Powers())
 
 
 def caption(profile: Profile) -> str:
@@ -97,23 +139,27 @@ def caption(profile: Profile) -> str:
     return short(f"{short(model.name, 40)}: {model.layers} layers, d = {model.width:,}; {text}; {model.dtype}", 130)
 
 
-def head(figure: "Figure", title: str, axes: "Axes") -> None:
-    """Put the title and one legend for all panels above them, where they cover no data; both are shown literally."""
+def head(figure: Figure, title: str, axes: Axes, below: float = 0.0) -> None:
+    """Make room above the panels for the title and one legend, both shown literally, and under them for the caption.
+
+    The legend is that of `axes`, for all panels. `below` are inches that a panel of the last row needs for its own.
+    """
     handles, names = axes.get_legend_handles_labels()
-    widest = max(map(len, names), default=0)
+    width, panels = figure.get_size_inches()
+    columns = max(1, min(5, len(names), int(width * 14) // (max(map(len, names), default=0) + 8)))
+    above, under = _HEAD + _ENTRY * math.ceil(len(names) / columns), _FOOT + below
+    height = above + panels + under
+    figure.set_figheight(height)
+    figure.subplots_adjust(bottom=under / height, top=1 - above / height)
     legend = figure.legend(
-        handles, names, title=title, loc="outside upper left", alignment="left", fontsize=8, title_fontsize=11,
-        ncols=max(1, min(5, len(names), int(figure.get_figwidth() * 14) // (widest + 8))),
-    )  # fmt: skip
+        handles, names, title=title, loc="upper left", alignment="left", fontsize=8, title_fontsize=11, ncols=columns
+    )
     for text in [legend.get_title(), *legend.get_texts()]:
         text.set_parse_math(False)
 
 
-def files(figure: "Figure", name: str) -> Iterator[ReportFile]:
+def files(figure: Figure, name: str) -> Iterator[ReportFile]:
     """Yield the figure as PNG and PDF, the same bytes every time."""
-    # The layout costs more than the drawing, so it is settled once for all formats.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     for kind, information in _INFORMATION.items():
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=_DPI, metadata=information)

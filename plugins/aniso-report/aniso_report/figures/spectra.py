@@ -20,8 +20,7 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
     if not held:
         return
     with sheet.style():
-        figure = sheet.new(sheet.caption(profile), (4.4 * len(held) + 0.4, 3.9))
-        axes = figure.subplots(1, len(held), sharey=True, squeeze=False).ravel()
+        figure, axes = sheet.new(sheet.caption(profile), (1, len(held)), (4.1, 2.5), sharey=True)
         for place, (tokens, spectra) in zip(axes, held.items(), strict=True):
             for layer, look in zip(layers, sheet.SERIES, strict=False):
                 if layer in spectra:
@@ -30,6 +29,7 @@ def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
                     line = look.of(len(share)) | {"markevery": marks}
                     place.plot(np.arange(1, len(share) + 1), share, label=_name(profile, layer), **line)
             place.set(title=f"{tokens} tokens", xlabel="rank of the eigenvalue", xscale="log", yscale="log")
+            sheet.label_powers(place.xaxis, place.yaxis)
         axes[0].set_ylabel("share of variance")
         sheet.head(figure, label, axes[0])
         yield from sheet.files(figure, name)
