@@ -1,5 +1,6 @@
 """Windows side by side in batches, and where their tokens lie in them."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -97,8 +98,7 @@ class Layout:
         self._ordinary = placed(~first)
         self._window, self._position = placed(window), placed(position)
         self._document = placed(np.array([w.document for w in batch.windows], np.int64)[window])
-        self._longest = max(len(w.ids) for w in batch.windows)
-        self._shape = (len(batch.windows), self._longest)
+        self._shape = (len(batch.windows), max(len(w.ids) for w in batch.windows))
 
     def tokens(self, states: torch.Tensor) -> Tokens:
         """Return the tokens of a site, float[rows, time, d], in float32 or float64; perhaps a view of them."""
@@ -109,8 +109,11 @@ class Layout:
 
     def outliers(self, tokens: Tokens) -> torch.Tensor:
         """Return bool[n]: the tokens of class outlier."""
-        by_window = tokens.norms.new_full(self._shape, float("nan"))
-        by_window[self._window, self._position] = tokens.norms
+        if math.prod(self._shape) == len(tokens):
+            by_window = tokens.norms.view(self._shape)
+        else:
+            by_window = tokens.norms.new_full(self._shape, float("nan"))
+            by_window[self._window, self._position] = tokens.norms
         median = by_window.nanmedian(dim=1).values
         return (tokens.norms > OUTLIER_RATIO * median[self._window]) & self._ordinary
 

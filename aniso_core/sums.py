@@ -1,6 +1,7 @@
 """Sums to the fourth order over rows that stream by: one matrix product a block, float64 from there on."""
 
 import itertools
+import threading
 from typing import Self
 
 import torch
@@ -10,6 +11,8 @@ from aniso_core.kernels import for_products
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
+_MOST_KEPT = 2**23  # numbers in the memory that is kept to write into
+_kept = threading.local()
 
 
 class Sums:
@@ -58,19 +61,37 @@ class Sums:
 
     def add(self, rows: Tensor, norms: Tensor) -> None:
         """Take in rows float[n, d] and their norms; all of them, or none where memory runs out."""
-        centred = rows - self.shift
+        width = rows.shape[1]
+        wide = _room(rows, width + 3)
+        centred = torch.sub(rows, self.shift, out=wide[:, :width])
         square = torch.linalg.vector_norm(centred, dim=1).square_()
         inverse = torch.where(norms > 0, norms, torch.inf).reciprocal_()
-        weighted = (torch.stack([torch.ones_like(norms), inverse, square]) @ centred).double()
+        for column, weight in zip(range(width, width + 3), (1.0, inverse, square), strict=True):
+            wide[:, column] = weight
+        products, weighted = _products(wide, width) if self._half is None else self._half_products(wide, width)
+        weighted = weighted.double()
         weighted[1] += self.shift.double() * inverse.sum(dtype=torch.float64)
-        wide, offset = square.double(), norms.double() - self.norm_shift
-        scalars = torch.stack([wide.sum(), wide @ wide, offset.sum(), offset @ offset])
-        products = _products(centred, self._half, split=self._split)
+        length, offset = square.double(), norms.double() - self.norm_shift
+        scalars = torch.stack([length.sum(), length @ length, offset.sum(), offset @ offset])
         self.count += len(rows)
         self._weighted += weighted
         self._scalars += scalars
         for block, product in zip(self._blocks, products, strict=True):
             block.add_(product)
+
+    def _half_products(self, wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
+        """Return what _products does, by factors in half precision."""
+        half, bounds, rows = self._half, _block_rows(width), wide[:, :width]
+        high = rows.to(half)
+        blocks = [_half_product(high[:, start:stop], high[:, :stop]) for start, stop in bounds]
+        if self._split:
+            low, square = (rows - high).to(half), rows.square().sum(dim=0)
+            for (start, stop), block in zip(bounds, blocks, strict=True):
+                block.add_(_half_product(high[:, start:stop], low[:, :stop]))
+                block.add_(_half_product(low[:, start:stop], high[:, :stop]))
+                # What is left out is 2^-16 of a product; on the diagonal, where it adds up, sums of squares mend it.
+                block.diagonal(offset=start).copy_(square[start:stop])
+        return blocks, wide[:, width:].T @ rows
 
     def copy(self) -> Self:
         """Return the same sums, to be added to apart."""
@@ -153,22 +174,30 @@ class Sums:
         return twin
 
 
-def _products(rows: Tensor, half: torch.dtype | None, *, split: bool) -> list[Tensor]:
-    """Return the block rows of rows' outer products, summed."""
-    bounds = _block_rows(rows.shape[1])
-    if half is None:
-        with for_products(rows):
-            return [torch.mm(rows[:, start:stop].T, rows[:, :stop]) for start, stop in bounds]
-    high = rows.to(half)
-    blocks = [_half_product(high[:, start:stop], high[:, :stop]) for start, stop in bounds]
-    if split:
-        low, square = (rows - high).to(half), rows.square().sum(dim=0)
-        for (start, stop), block in zip(bounds, blocks, strict=True):
-            block.add_(_half_product(high[:, start:stop], low[:, :stop]))
-            block.add_(_half_product(low[:, start:stop], high[:, :stop]))
-            # What is left out is 2^-16 of a product; on the diagonal, where it adds up, sums of squares mend it.
-            block.diagonal(offset=start).copy_(square[start:stop])
-    return blocks
+def _products(wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
+    """Return the block rows of the summed outer products of rows, and the rows summed with each of three weights.
+
+    `wide` float[n, d + 3] holds rows and their weights, which cost next to nothing as three more rows of the last
+    block; a product of their own, thin as it is, would cost a twelfth of all.
+    """
+    *bounds, (last, _) = _block_rows(width)
+    with for_products(wide):
+        blocks = [torch.mm(wide[:, start:stop].T, wide[:, :stop]) for start, stop in bounds]
+        ending = torch.mm(wide[:, last:].T, wide[:, :width])
+    return [*blocks, ending[:-3]], ending[-3:]
+
+
+def _room(rows: Tensor, width: int) -> Tensor:
+    """Return a float[n, width] to write into: on a CPU the same memory each time, since fresh pages cost a pass."""
+    size = len(rows) * width
+    if rows.is_cuda or size > _MOST_KEPT:
+        return rows.new_empty((len(rows), width))
+    held: Tensor | None = getattr(_kept, str(rows.dtype), None)
+    if held is None or len(held) < size:
+        with torch.inference_mode(mode=False):  # so that it serves in that mode and outside
+            held = torch.empty(size, dtype=rows.dtype)
+        setattr(_kept, str(rows.dtype), held)
+    return held[:size].view(len(rows), width)
 
 
 def _half_product(left: Tensor, right: Tensor) -> Tensor:
