@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from aniso_core.api import installed_versions
+from aniso_core.cli.parts import seldom_collecting
 from aniso_core.cli.say import out, out_json, plugins
 
 FLOORS = {"torch": ("2.10", "CVE-2026-24747"), "transformers": ("5.5", "CVE-2026-4372, CVE-2026-5241")}
@@ -19,6 +20,7 @@ _WAIT = 3.0  # seconds for the hub to answer
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--offline", is_flag=True, help="Do not ask whether the hub can be reached.")
+@seldom_collecting()
 def doctor(*, as_json: bool, offline: bool) -> None:
     """Check versions, devices, memory, the hub and every plugin."""
     known = plugins()

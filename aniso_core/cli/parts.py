@@ -1,5 +1,7 @@
 """What the commands share that measure, judge and draw: look-ups, reporters, progress, and whom to blame."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PARTLY_FAILED = 3
 """Exit code of a run that is whole but for a plugin's part that failed."""
+
+_OBJECTS = 50_000  # made between two looks for garbage; Python's own 700 make many looks through all of torch
 
 
 def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
@@ -76,6 +80,18 @@ def blaming(part: str, distribution: str) -> Iterator[None]:
             "author is the one to tell."
         )
         raise AnisoError(message) from error
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Look for garbage in cycles seldom, and at exit not at all: of the objects that torch brings nearly all stay."""
+    atexit.register(gc.freeze)
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextmanager

@@ -10,7 +10,16 @@ import click
 from aniso_core import engine, store
 from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing, repeatable
-from aniso_core.cli.parts import PARTLY_FAILED, blaming, find_prompts, owners_of, progressing, render, show
+from aniso_core.cli.parts import (
+    PARTLY_FAILED,
+    blaming,
+    find_prompts,
+    owners_of,
+    progressing,
+    render,
+    seldom_collecting,
+    show,
+)
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest
 from aniso_core.errors import AnisoError
@@ -99,6 +108,7 @@ from aniso_core.tokens import TOKEN_SETS
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@seldom_collecting()
 def profile(**chosen: Any) -> None:
     """Measure a model's anisotropy profile on a text, test the hypotheses, and write a run directory.
 

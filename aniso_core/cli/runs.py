@@ -9,7 +9,7 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
-from aniso_core.cli.parts import PARTLY_FAILED, owners_of, published, render, show
+from aniso_core.cli.parts import PARTLY_FAILED, owners_of, published, render, seldom_collecting, show
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.errors import AnisoError
 from aniso_core.export import to_csv, to_json
@@ -53,6 +53,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_js
     type=click.Path(path_type=Path),
     help="New folder to write. [default: the run's own report/; several runs need it]",
 )
+@seldom_collecting()
 def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | None) -> None:
     """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
     known = plugins()
