@@ -1,12 +1,10 @@
-"""What the commands share that measure, judge and draw: look-ups, reporters, progress, and whom to blame."""
+"""What the commands share that measure, judge and draw: look-ups, reporters, and whom to blame."""
 
 import atexit
 import gc
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
@@ -16,9 +14,6 @@ from aniso_core.plugins import Item, Registry
 from aniso_core.records import Failure, Profile, Report, ReportFile
 from aniso_core.text import visible
 from aniso_core.tokens import Document
-
-if TYPE_CHECKING:
-    from aniso_core.engine import Progress
 
 PARTLY_FAILED = 3
 """Exit code of a run that is whole but for a plugin's part that failed."""
@@ -92,19 +87,3 @@ def seldom_collecting() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
-
-
-@contextmanager
-def progressing(*, shown: bool) -> "Iterator[Progress | None]":
-    """Yield a function that draws a bar with the time left on a terminal, None where nobody watches."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} tokens"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("measuring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

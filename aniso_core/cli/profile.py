@@ -15,11 +15,11 @@ from aniso_core.cli.parts import (
     blaming,
     find_prompts,
     owners_of,
-    progressing,
     render,
     seldom_collecting,
     show,
 )
+from aniso_core.cli.progress import measuring, opening
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest
 from aniso_core.errors import AnisoError
@@ -139,12 +139,12 @@ def profile(**chosen: Any) -> None:
     _refuse_other_preset(known, adapter, chosen["model"])
     if loud:
         say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
-    with blaming(f"adapter {adapter.name}", known.distribution("adapter", adapter.name)):
+    with opening(shown=loud), blaming(f"adapter {adapter.name}", known.distribution("adapter", adapter.name)):
         probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
     if loud:
         for note in probe.info.notes:
             say(f"Note: {note}.")
-    with progressing(shown=loud) as progress:
+    with measuring(shown=loud) as progress:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
