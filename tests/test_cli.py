@@ -1,5 +1,6 @@
 """The command as its users meet it: data on stdout, sentences on stderr, the right exit code, nothing left behind."""
 
+import gc
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from conftest import FEW
+
+from aniso_core.cli import parts
 
 ANISO = str(Path(sysconfig.get_path("scripts")) / "aniso")
 LISTS = ("adapters", "metrics", "hypotheses", "reporters", "prompts")
@@ -301,6 +304,14 @@ def test_a_bar_gives_way_to_the_bars_of_others():
     assert "opening" in before
     assert "opening" in after
     assert shown.endswith("\rdone\r\n")
+
+
+def test_the_collector_is_left_as_it_was():
+    """While a command loads and draws, Python looks for garbage seldom, and as often as before when it has ended."""
+    usual = gc.get_threshold()
+    with parts.seldom_collecting():
+        assert gc.get_threshold()[0] > 10 * usual[0]
+    assert gc.get_threshold() == usual
 
 
 HOSTILE = "x\x1b[31m\x1b]0;owned\x07\u202eder\x9b5n"

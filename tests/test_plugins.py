@@ -16,6 +16,7 @@ import pytest
 from conftest import FEW
 
 from aniso_core import store
+from aniso_core.contracts import later
 from aniso_core.plugins import registry
 
 THIRD_PARTY = Path(__file__).parent / "third_party"
@@ -424,6 +425,17 @@ def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, ani
     assert ran.code == 1
     assert "left out" not in ran.err
     assert module not in sys.modules
+
+
+def test_later_imports_when_it_is_called():
+    """What `later` stands for is imported on the first call and gets its arguments; until then it may be missing."""
+    sys.modules.pop("colorsys", None)
+    stands = later("colorsys", "rgb_to_hsv")
+    assert "colorsys" not in sys.modules
+    assert stands(1.0, 1.0, 1.0) == (0.0, 0.0, 1.0)
+    missing = later("aniso_nowhere", "render")
+    with pytest.raises(ModuleNotFoundError, match="aniso_nowhere"):
+        missing()
 
 
 def test_hooks_are_traced_on_stderr(install, aniso, monkeypatch, fresh_registry):
