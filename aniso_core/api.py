@@ -13,7 +13,7 @@ from aniso_core.tokens import TOKEN_SETS, Document
 if TYPE_CHECKING:
     from aniso_core.engine import Plan
 
-VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "numpy", "safetensors", "gguf")
+VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scipy", "safetensors", "gguf")
 """The distributions whose versions a run records."""
 
 

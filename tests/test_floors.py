@@ -32,9 +32,10 @@ FLOORS = {
 LIBRARIES = {
     0: {"numpy"},
     1: {"numpy", "threadpoolctl"},
-    2: {"numpy", "pluggy", "msgspec", "safetensors"},
+    2: {"numpy", "scipy", "pluggy", "msgspec", "safetensors"},
     3: {
         "numpy",
+        "scipy",
         "pluggy",
         "torch",
         "transformers",
