@@ -3,9 +3,13 @@
 import os
 import platform
 import re
+import statistics
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from aniso_core.api import installed_versions
 
@@ -13,13 +17,33 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 _TITLE = "# Results\n\nWritten by `make bench`; times are medians, and ratios compare what ran side by side.\n"
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a value should be, known before it was measured."""
+
+    bound: Literal["at most", "at least"]
+    value: float
+
+    def cells(self, measured: float) -> tuple[str, str]:
+        """Return the columns `target` and `reached` of a table."""
+        met = measured <= self.value if self.bound == "at most" else measured >= self.value
+        return f"{self.bound} {self.value:g}", "yes" if met else "no"
+
+
+def cells(values: Sequence[float], target: Target | None = None, form: str = ".3g") -> tuple[str, str, str, str]:
+    """Return the median of two values or more, their quartiles, and the target of the median where there is one."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:{form}}", f"{low:{form}} to {high:{form}}", *(target.cells(middle) if target else ("", ""))
+
+
 def record(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
     """Print a table and put it into RESULTS.md in place of the section of the same name."""
     lines = [" | ".join(columns), " | ".join("---" for _ in columns), *(" | ".join(row) for row in rows)]
     table = "\n".join(f"| {line} |" for line in lines)
-    versions = ", ".join(f"{k} {v}" for k, v in installed_versions().items() if k in {"python", "torch", "numpy"})
+    named = {"python", "torch", "transformers", "numpy"}
+    versions = ", ".join(f"{k} {v}" for k, v in installed_versions().items() if k in named)
     made = f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {versions}"
-    section = f"## {name}\n\n{note}\n\n{table}\n\n{made}\n"
+    section = f"## {name}\n\n{textwrap.fill(note, 120, break_on_hyphens=False)}\n\n{table}\n\n{made}\n"
     print(section)
     text = RESULTS.read_text() if RESULTS.exists() else _TITLE
     old = re.compile(rf"## {re.escape(name)}\n.*?(?=\n## |\Z)", re.DOTALL)
