@@ -18,8 +18,8 @@ from aniso_core.errors import AnisoError, OutOfRangeError, range_advice
 from aniso_core.records import Site
 
 _FIRST, _SECOND = 5, 3  # tokens of the two windows that run together and alone
-_SAME = 1e-3  # relative distance below which states in one row are those of windows alone, rounding aside
-_TOLD = 100  # how much further off the states of windows that do see each other must be, for the test to tell
+_ROUNDING = (2e-5, 3e-2)  # relative distance of states by rounding alone, in float32 and in half precision
+_TOLD = (100, 3)  # how much further off the states of windows that do see each other must be, for the test to tell
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def dissect(model: nn.Module) -> Anatomy:
         stack.enter_context(evaluating(trunk))
         stack.enter_context(torch.inference_mode())
         seen = _Watch(trunk, blocks, stack)
-        output = _trace(trunk)
+        output = _trace(trunk, seen)
     _require_finite(blocks, seen, output.last_hidden_state)
     anatomy = seen.anatomy(output.last_hidden_state)
     _check(type(model).__name__, anatomy, seen, output)
@@ -107,6 +107,12 @@ class _Watch:
         for module in self.trunk.modules():
             if "norm" in type(module).__name__.lower():
                 self.stack.callback(module.register_forward_hook(self._norm).remove)
+
+    def forget(self) -> None:
+        """Forget what a pass showed that did not come to its end."""
+        self.running = None
+        for seen in (self.inputs, self.outputs, self.calls):
+            seen.clear()
 
     def anatomy(self, last: Tensor) -> Anatomy:
         firsts = [self._first_norm(i) for i in range(len(self.blocks))]
@@ -147,7 +153,7 @@ class _Watch:
             self.calls.append(_Call(module, args[0].clone(), state(output).clone(), self.running))
 
 
-def _trace(trunk: nn.Module) -> Any:
+def _trace(trunk: nn.Module, seen: "_Watch") -> Any:
     """Run two windows packed in one row, each alone before other tokens, and as if they were one window."""
     device, vocabulary = input_device(trunk), int(text_config(trunk).vocab_size)
     first, second = range(_FIRST), range(_FIRST, _FIRST + _SECOND)
@@ -160,6 +166,7 @@ def _trace(trunk: nn.Module) -> Any:
         # A model that cannot take positions says so in ways of its own; the plain pass shows whether it runs at all.
         with contextlib.suppress(Exception):
             return trunk(input_ids=ids, position_ids=positions.to(device), **asked)
+        seen.forget()
     return trunk(input_ids=ids[-1:], **asked)
 
 
@@ -167,11 +174,11 @@ def _packs(states: Tensor) -> bool:
     """Return whether the first row of the trace is its two windows alone, and the last row shows that one can tell."""
     if len(states) == 1:
         return False
+    half = states.dtype.itemsize < 4  # noqa: PLR2004 - bytes of float32
     packed, one, two, mixed = states.double()
-    scale = float(packed.norm())
-    off = float((packed[:_FIRST] - one[:_FIRST]).norm() + (packed[_FIRST:] - two[:_SECOND]).norm())
-    told = float((mixed[_FIRST:] - two[:_SECOND]).norm())
-    return off <= _SAME * scale and told > _TOLD * off
+    alone = torch.cat([one[:_FIRST], two[:_SECOND]])
+    off, told = (float(((row - alone).norm(dim=1) / alone.norm(dim=1)).max()) for row in (packed, mixed))
+    return off <= _ROUNDING[half] and told > _TOLD[half] * off
 
 
 def _require_finite(blocks: tuple[nn.Module, ...], seen: _Watch, last: Tensor) -> None:

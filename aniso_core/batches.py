@@ -21,7 +21,7 @@ Booleans = NDArray[np.bool_]
 class Batch:
     """Windows in rows, padded on the right; a row may hold several, one after the other (packed).
 
-    Arrays are made when first asked for.
+    Arrays are made when they are asked for, so that a plan of many batches is small.
     """
 
     rows: tuple[tuple[Window, ...], ...]
@@ -104,8 +104,9 @@ class Layout:
         """Return the tokens of a site, float[rows, time, d], in float32 or float64; perhaps a view of them."""
         held = states.reshape(-1, states.shape[-1])
         held = held if self._index is None else held.index_select(0, self._index)
-        held = held if held.dtype.itemsize >= 4 else held.float()  # noqa: PLR2004 - bytes of float32
-        return Tokens(held, torch.linalg.vector_norm(held, dim=1), self._document, self._position)
+        half = held.dtype if held.dtype.itemsize < 4 else None  # noqa: PLR2004 - bytes of float32
+        held = held if half is None else held.float()
+        return Tokens(held, torch.linalg.vector_norm(held, dim=1), self._document, self._position, half)
 
     def outliers(self, tokens: Tokens) -> torch.Tensor:
         """Return bool[n]: the tokens of class outlier."""

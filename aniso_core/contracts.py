@@ -32,7 +32,7 @@ class Statistic(Protocol):
     """
 
     def update(self, tokens: Tokens) -> None:
-        """Take in tokens, all of them, or none where memory runs out."""
+        """Take in tokens; they are a copy of its own."""
 
     def merge(self, other: Self) -> Self:
         """Return the statistic of both parts together."""

@@ -139,12 +139,15 @@ class _Pass:
         self._probe, self._sites, self._fold = probe, sites, fold
         self.batch_tokens = batch_tokens
 
-    def run(self, windows: Sequence[Window]) -> Iterator[int]:
-        """Yield the number of tokens of each batch that is done."""
+    def run(self, windows: Sequence[Window], taken: "Iterable[Share]" = ()) -> Iterator[int]:
+        """Yield the number of tokens of each batch that is done; what is in `taken` is left out.
+
+        Raises AnisoError for a window that does not fit into memory.
+        """
         left = deque(self._plan(windows))
         while left:
             batch, size = left.popleft(), self.batch_tokens
-            self._give(batch, ())
+            self._give(batch, taken)
             if self.batch_tokens < size:
                 left = deque(self._plan([window for later in left for window in later.windows]))
             yield batch.count
@@ -168,12 +171,12 @@ class _Pass:
         if len(batch.windows) == 1:
             message = (
                 f"A window of {batch.count} tokens does not fit into memory ({shortage}); give a smaller "
-                "--max-length, or --dtype bfloat16."
+                "--max-length, a smaller --dtype or fewer --stream."
             )
             raise AnisoError(message)
-        self.batch_tokens = math.prod(batch.shape) // 2
-        for part in self._plan(batch.windows):
-            self._give(part, now)
+        self.batch_tokens = min(self.batch_tokens, math.prod(batch.shape) // 2)
+        for _ in self.run(batch.windows, now):
+            pass
 
     def _try(self, batch: "Batch", taken: "set[Share]") -> str | None:
         """Return None, or what was said when memory ran out; by then what the batch held is free again."""
@@ -183,7 +186,7 @@ class _Pass:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            return visible(str(error).strip().split("\n")[0])[:200]
+            return visible(str(error).strip().split("\n")[0] or type(error).__name__)[:200]
         return None
 
 

@@ -18,8 +18,11 @@ def range_advice(dtype: str) -> str:
     return "float16 ends at 65504: use --dtype bfloat16 or float32" if dtype == "float16" else "check the weights"
 
 
+_SHORT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out, on a GPU or on the host."""
-    # torch says so on a CPU by a RuntimeError; nothing here imports torch.
+    # torch has a class for it that is not used everywhere; nothing here imports torch.
     named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in _SHORT_OF_MEMORY))

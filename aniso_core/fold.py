@@ -49,6 +49,8 @@ class Fold:
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
+        self.streams: dict[Any, Any] = {}
+        """The stream that statistics run on, by CUDA device; one for the whole fold, since memory is kept by stream."""
 
     @contextlib.contextmanager
     def taking(self, batch: "Batch", taken: "set[Share] | None" = None) -> "Iterator[Intake]":
@@ -59,8 +61,11 @@ class Fold:
         from aniso_core.intake import Intake
 
         intake = Intake(self, batch, set() if taken is None else taken)
-        yield intake
-        intake.finish()
+        try:
+            yield intake
+            intake.finish()
+        finally:
+            intake.join()
 
     def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
@@ -104,7 +109,10 @@ class Fold:
         self._counts[site, name] = self._counts.get((site, name), 0) + number
 
     def take(self, maker: Maker, site: Site, name: TokenClass, part: Tokens) -> None:
-        """Take tokens of a class into one statistic, which is left out from then on if it fails."""
+        """Take tokens of a class into one statistic; a plugin's is left out from then on, and let go, if it fails.
+
+        Raises what says that memory ran out where the core's own statistic meets it.
+        """
         if maker in self._failed:
             return
         try:
@@ -114,8 +122,9 @@ class Fold:
                     self._held[key] = maker()
                 self._held[key].update(part)
         except (Exception, SystemExit) as error:
-            if out_of_memory(error):
+            if maker is RunningMoments and out_of_memory(error):
                 raise
+            self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
             self._failed[maker] = f"its statistic failed at {site.key}: {_said(error)}"
 
     def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:

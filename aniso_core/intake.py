@@ -1,10 +1,11 @@
 """From a site's states to tokens of each class, while the model runs on.
 
 On a GPU the numbers of outliers and of broken states come back one site late, and statistics run on a stream of
-their own, so that the pass is never waited for.
+their own, so that the host has the next block queued before it waits for anything.
 """
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from aniso_core.batches import Batch, Layout
 from aniso_core.contracts import Statistic
 from aniso_core.records import Site
-from aniso_core.tokens import TokenClass, Tokens
+from aniso_core.tokens import CLASSES, TokenClass, Tokens
 
 if TYPE_CHECKING:
     from aniso_core.fold import Fold
@@ -46,7 +47,8 @@ class _Arrival:
         outlier = layout.outliers(tokens)
         tally, ready = torch.stack([(~tokens.norms.isfinite()).sum(), outlier.sum()]), None
         if states.is_cuda:
-            tokens = tokens.copied()  # the pass may go on to write into what it was handed
+            if tokens.states.untyped_storage().data_ptr() == states.untyped_storage().data_ptr():
+                tokens = tokens.copied()  # the pass may go on to write into what it was handed
             home = torch.empty_like(tally, device="cpu", pin_memory=True)
             home.copy_(tally, non_blocking=True)
             tally, ready = home, torch.cuda.current_stream(states.device).record_event()
@@ -57,7 +59,8 @@ class Intake:
     """The sink of one batch.
 
     `taken` is the set of shares that were taken in, kept up to date, so that a batch that ran out of memory can be
-    given again in parts without anything counting twice.
+    given again in parts without anything counting twice. (A token whose norm is within rounding of the outliers'
+    bound may change class between the two, at a site where memory ran out between classes.)
     """
 
     def __init__(self, fold: "Fold", batch: Batch, taken: set[Share]) -> None:
@@ -65,10 +68,12 @@ class Intake:
         self._fold, self._batch, self._taken = fold, batch, taken
         self._layouts: dict[torch.device, Layout] = {}
         self._waiting: deque[_Arrival] = deque()
-        self._streams: dict[torch.device, Any] = {}
 
     def __call__(self, site: Site, states: torch.Tensor) -> None:
-        """Take in the states of a site, float[rows, time, d]; they are not kept."""
+        """Take in the states of a site, float[rows, time, d]; they are not kept.
+
+        Raises OutOfRangeError for states that are not finite.
+        """
         device = states.device
         if device not in self._layouts:
             self._layouts[device] = Layout(self._batch, device)
@@ -80,25 +85,29 @@ class Intake:
         """Take in what still waits."""
         while self._waiting:
             self._take_in(self._waiting.popleft())
-        for device, stream in self._streams.items():
+
+    def join(self) -> None:
+        """Let what follows wait for what runs beside the pass, also where memory ran out on the way."""
+        for device, stream in self._fold.streams.items():
             torch.cuda.current_stream(device).wait_stream(stream)
 
     def _take_in(self, arrival: _Arrival) -> None:
-        with self._beside(arrival):
+        # Statistics get ordinary tensors, which they may keep and write into wherever they like.
+        with torch.inference_mode(mode=False), torch.no_grad(), self._beside(arrival):
             broken, outliers = arrival.tally.tolist()
             if broken:
                 self._fold.refuse(arrival.site, arrival.tokens, arrival.dtype)
-            for name, index in arrival.layout.classes(arrival.outlier, outliers).items():
-                for maker in (None, *self._fold.makers):
-                    share = (maker, arrival.site, name)
-                    if share in self._taken:
-                        continue
-                    if maker is None:
-                        self._fold.count(arrival.site, name, len(index))
-                    else:
-                        # A copy for each, so that a statistic that writes into its tokens spoils no other.
-                        self._fold.take(maker, arrival.site, name, arrival.tokens.take(index))
-                    self._taken.add(share)
+            found = arrival.layout.classes(arrival.outlier, outliers)
+            for maker, name in itertools.product((None, *self._fold.makers), CLASSES):
+                share = (maker, arrival.site, name)
+                if share in self._taken:
+                    continue
+                if name in found and maker is None:
+                    self._fold.count(arrival.site, name, len(found[name]))
+                elif name in found and maker is not None:
+                    # A copy for each, so that a statistic that writes into its tokens spoils no other.
+                    self._fold.take(maker, arrival.site, name, arrival.tokens.take(found[name]))
+                self._taken.add(share)
 
     @contextlib.contextmanager
     def _beside(self, arrival: _Arrival) -> Iterator[None]:
@@ -107,9 +116,9 @@ class Intake:
             yield
             return
         device = arrival.tokens.states.device
-        if device not in self._streams:
-            self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        stream = self._streams[device]
+        if device not in self._fold.streams:
+            self._fold.streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        stream = self._fold.streams[device]
         arrival.ready.synchronize()
         stream.wait_event(arrival.ready)
         for tensor in (arrival.outlier, *arrival.tokens.tensors):

@@ -1,9 +1,10 @@
-"""Moments of states, kept running in float64 as tokens stream by.
+"""Moments of states, kept running as tokens stream by.
 
 Rows are kept as they came while there are fewer than d of them, so that spectra of few tokens are exact and go
 through the n x n side; beyond that they are absorbed, a block at a time, into sums.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ _ROUNDING = 1e-14
 """Total variance, relative to the mean square norm, below which states differ by float32 rounding alone."""
 
 _WORTH_A_CORE = 256
-"""Side of a matrix from which decomposing several at once beats giving each all cores (docs/performance.md)."""
+"""Side of a matrix from which decomposing several at once beats giving each all cores."""
 
 _BLOCK = 1024
 """Rows that are worth a matrix product: its rate is flat from here on, and its sum in float64 costs little of it."""
@@ -38,8 +39,8 @@ class Moments:
     `mean` [d]; `unit_mean` [d], the mean of the states scaled to unit norm; `norm_mean` and `norm_var` of the
     Euclidean norms (divisor n); `trace` of the covariance (divisor n - 1); `quartic`, the mean fourth power of the
     distance from the mean; `peak`, the largest |coordinate|, and `peak_ratio`, that over the median |coordinate|
-    of the state that holds it. Either `rows` [n, d], centred, with their `gram` matrix [n, n] (n < d), or `scatter`
-    [d, d], the sum of the centred states' outer products. Arrays are read-only.
+    of the state that holds it. Either `rows` [n, d], centred (in the states' precision), with their `gram` matrix
+    [n, n] (n < d), or `scatter` [d, d], the sum of the centred states' outer products. Arrays are read-only.
     """
 
     count: int
@@ -63,7 +64,7 @@ class Moments:
         from aniso_core.tokens import Tokens
 
         running = RunningMoments()
-        running.update(Tokens.of(np.asarray(states, dtype=np.float64)))
+        running.update(Tokens.of(np.array(states, dtype=np.float64)))
         return running.result()
 
     @property
@@ -127,12 +128,21 @@ def decompose(several: Iterable[Moments], like: Moments) -> None:
 
     parts = [name for name in ("spectrum", "top_direction") if name in vars(like)]
     wanted = {id(m): m for m in several if len(m.side) >= _WORTH_A_CORE}
+    if not parts or len(wanted) < 2:  # noqa: PLR2004 - one alone has all cores
+        return
+
+    def compute(m: Moments) -> None:
+        # What cannot be decomposed says so again to the metric that asks.
+        with contextlib.suppress(Exception):
+            for name in parts:
+                getattr(m, name)
+
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda m: [getattr(m, name) for name in parts], wanted.values()))
+        list(pool.map(compute, wanted.values()))
 
 
 class RunningMoments:
-    """The statistic behind `Moments`; at most a d x d matrix and fewer rows than max(d, 1024), however many it saw."""
+    """The statistic behind `Moments`; at most a d x d matrix and fewer than d rows, however many it saw."""
 
     def __init__(self) -> None:
         """Start with nothing seen."""
@@ -140,6 +150,7 @@ class RunningMoments:
         self._norms: list[torch.Tensor] = []
         self._sums: Sums | None = None
         self._shared = False
+        self._half: torch.dtype | None = None
         self._peak = (0.0, 1.0)
 
     def update(self, tokens: "Tokens") -> None:
@@ -147,13 +158,14 @@ class RunningMoments:
         if not len(tokens):
             return
         peak = max(self._peak, _peak(tokens.states, self._peak[0]))
+        self._half = tokens.half if tokens.states.is_cuda else None
         self._take_in([tokens.states], [tokens.norms])
         self._peak = peak
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts; both stay as they were."""
         both = type(self)()
-        both._peak = max(self._peak, other._peak)
+        both._peak, both._half = max(self._peak, other._peak), self._half or other._half
         held = [part._sums for part in (self, other) if part._sums is not None]
         if len(held) == 2:  # noqa: PLR2004 - both parts
             both._sums = held[0].merged(held[1])
@@ -183,7 +195,7 @@ class RunningMoments:
         count = sum(len(part) for part in held)
         if held and count >= _least(held[0].shape[1], begun=self._sums is not None):
             block, lengths = (held[0], norms[0]) if len(held) == 1 else (torch.cat(held), torch.cat(norms))
-            sums = Sums(block, lengths) if self._sums is None else self._sums
+            sums = Sums(block, lengths, self._half) if self._sums is None else self._sums
             sums = sums.copy() if self._shared else sums
             sums.add(block, lengths)
             self._sums, self._shared, held, norms = sums, False, [], []
@@ -196,17 +208,24 @@ def _least(width: int, *, begun: bool) -> int:
 
 
 def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, float]) -> Moments:
-    """Return the moments of fewer states than their width, through their Gram matrix."""
+    """Return the moments of fewer states than their width, through their Gram matrix.
+
+    It is multiplied in the states' precision, about their rounded mean, and centred in float64.
+    """
     import torch
 
-    count = len(states)
-    rows = states.double()
-    mean = rows.mean(dim=0)
-    lengths = norms.double()
+    from aniso_core.kernels import for_products
+
+    count, lengths = len(states), norms.double()
     inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
-    unit_mean = inverse @ rows / count
-    rows = rows - mean
-    gram = rows @ rows.T
+    unit_mean = (inverse.to(states.dtype) @ states).double() / count
+    shift = states.sum(dim=0) / count
+    rows = states - shift
+    mean = shift.double() + rows.sum(dim=0).double() / count
+    with for_products(rows):
+        gram = (rows @ rows.T).double()
+    gram -= gram.mean(dim=0)
+    gram -= gram.mean(dim=1, keepdim=True)
     square = gram.diagonal()
     return Moments(
         count=count,
@@ -260,7 +279,8 @@ def _peak(states: "torch.Tensor", known: float) -> tuple[float, float]:
         return (0.0, 1.0)
     # Of several states with the same peak the one that stands out most counts, whatever their order.
     rows = states[(states.amax(dim=1) == peak) | (states.amin(dim=1) == -peak)].abs().double()
-    middle = float(rows.quantile(0.5, dim=1).min())
+    ordered, width = rows.sort(dim=1).values, rows.shape[1]
+    middle = float(((ordered[:, (width - 1) // 2] + ordered[:, width // 2]) / 2).min())
     return peak, peak / middle if middle > 0 else float("inf") if peak > 0 else 1.0
 
 

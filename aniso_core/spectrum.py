@@ -1,11 +1,14 @@
 """Eigenvalues and the first eigenvector of a symmetric matrix, be it the d x d or the n x n side of a covariance."""
 
 import contextlib
+from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from aniso_core.records import Array
 
+_SMALL = 256
 _STEPS = 3
 _CONVERGED = 1e-10
 
@@ -17,7 +20,7 @@ def eigenvalues(side: Array, count: int, width: int) -> Array:
     same nonzero eigenvalues. A covariance of n rows has rank n - 1 at most: what rounding leaves beyond that is set
     to zero.
     """
-    values = np.linalg.eigvalsh(side)[::-1] / max(count - 1, 1)
+    values = _eigvalsh(side)[::-1] / max(count - 1, 1)
     spectrum = np.zeros(width)
     rank = min(count - 1, width)
     spectrum[:rank] = np.maximum(values[:rank], 0.0)
@@ -35,9 +38,39 @@ def top_eigenvector(side: Array, top: float) -> Array:
     shifted = side - top * (1 + 4 * np.finfo(np.float64).eps * size) * np.eye(size)
     vector: Array = np.random.default_rng(0).standard_normal(size)
     for _ in range(_STEPS):
-        with contextlib.suppress(np.linalg.LinAlgError):
-            vector = np.asarray(np.linalg.solve(shifted, vector), dtype=np.float64)
+        with contextlib.suppress(RuntimeError, np.linalg.LinAlgError):
+            vector = _solve(shifted, vector)
         vector = vector / np.linalg.norm(vector)
         if np.linalg.norm(side @ vector - top * vector) <= _CONVERGED * top:
             break
     return vector
+
+
+# The threads of torch's library and of numpy's wait for work by spinning, each on the other's cores: where the work is
+# short, that takes several times as long as the work. Small matrices thus stay with torch, on one thread, which is
+# enough for them; for large ones numpy's library is faster than torch's.
+
+
+def _eigvalsh(side: Array) -> Array:
+    if len(side) >= _SMALL:
+        return np.asarray(np.linalg.eigvalsh(side), dtype=np.float64)
+    with _one_thread():
+        return np.asarray(torch.linalg.eigvalsh(torch.tensor(side)).numpy(), dtype=np.float64)
+
+
+def _solve(matrix: Array, vector: Array) -> Array:
+    if len(matrix) >= _SMALL:
+        return np.asarray(np.linalg.solve(matrix, vector), dtype=np.float64)
+    with _one_thread():
+        solved = torch.linalg.solve(torch.tensor(matrix), torch.tensor(vector))
+        return np.asarray(solved.numpy(), dtype=np.float64)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

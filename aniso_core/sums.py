@@ -11,6 +11,7 @@ from aniso_core.kernels import for_products
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
+_FAR = 0.9  # share of a block's mean square distance from the shift that is its mean's
 _MOST_KEPT = 2**23  # numbers in the memory that is kept to write into
 _kept = threading.local()
 
@@ -19,8 +20,8 @@ class Sums:
     """Sums over rows x of c = x - shift: 1, c, cc', |c|^2, |c|^2 c, |c|^4, and of x / |x| and |x|.
 
     A shift near the mean keeps what is squared small, so that float32 products lose nothing that matters; it is the
-    first block's mean and never moves. cc' is kept as block rows up to the diagonal: little more than half the
-    products, and half the memory.
+    first block's mean, and moves only where a later block lies far from it. cc' is kept as block rows up to the
+    diagonal: little more than half the products, and half the memory.
 
     On a GPU, states that came in half precision are multiplied in it, with float32 sums: as they are (their products
     are exact) where their mean is no larger than their spread, else centred and split into two halves.
@@ -29,15 +30,18 @@ class Sums:
     def __init__(self, rows: Tensor, norms: Tensor, half: torch.dtype | None = None) -> None:
         """Start with nothing, about the mean of `rows` float[n, d] and of their `norms` float[n].
 
-        `half` is the half precision to multiply in; found from the rows where they are on a GPU.
+        `half` is the half precision that all rows are exact in, to multiply in it; None to multiply as they are.
         """
         width = rows.shape[1]
         self.count = 0
         self.shift = rows.sum(dim=0) / len(rows)
-        self._half = _half_of(rows) if half is None and rows.is_cuda else half
-        self._split = bool((rows - self.shift).square().sum() < len(rows) * self.shift.square().sum())
-        if self._half is not None and not self._split:
-            self.shift = torch.zeros_like(self.shift)
+        self._half, self._split = half, False
+        if half is not None:
+            self._split = bool((rows - self.shift).square().sum() < len(rows) * self.shift.square().sum())
+            if self._split:
+                self._half = torch.bfloat16  # float16 has no room for the lower half of small numbers
+            else:
+                self.shift = torch.zeros_like(self.shift)
         self.norm_shift = norms.double().mean()
         self._weighted = rows.new_zeros((3, width), dtype=torch.float64)
         self._scalars = rows.new_zeros(4, dtype=torch.float64)
@@ -70,6 +74,9 @@ class Sums:
             wide[:, column] = weight
         products, weighted = _products(wide, width) if self._half is None else self._half_products(wide, width)
         weighted = weighted.double()
+        if self.count and bool(weighted[0] @ weighted[0] > _FAR * len(rows) * square.sum()):
+            self._start_again(rows, norms)
+            return
         weighted[1] += self.shift.double() * inverse.sum(dtype=torch.float64)
         length, offset = square.double(), norms.double() - self.norm_shift
         scalars = torch.stack([length.sum(), length @ length, offset.sum(), offset @ offset])
@@ -78,6 +85,12 @@ class Sums:
         self._scalars += scalars
         for block, product in zip(self._blocks, products, strict=True):
             block.add_(product)
+
+    def _start_again(self, rows: Tensor, norms: Tensor) -> None:
+        """Take rows in about their own mean, which lies so far from the shift that they would lose digits about it."""
+        fresh = type(self)(rows, norms, self._half)
+        fresh.add(rows, norms)
+        self.__dict__.update(fresh.merged(self).__dict__)
 
     def _half_products(self, wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
         """Return what _products does, by factors in half precision."""
@@ -91,7 +104,8 @@ class Sums:
                 block.add_(_half_product(low[:, start:stop], high[:, :stop]))
                 # What is left out is 2^-16 of a product; on the diagonal, where it adds up, sums of squares mend it.
                 block.diagonal(offset=start).copy_(square[start:stop])
-        return blocks, wide[:, width:].T @ rows
+        with for_products(wide):
+            return blocks, wide[:, width:].T @ rows
 
     def copy(self) -> Self:
         """Return the same sums, to be added to apart."""
@@ -201,16 +215,10 @@ def _room(rows: Tensor, width: int) -> Tensor:
 
 
 def _half_product(left: Tensor, right: Tensor) -> Tensor:
-    """Return left'right in float32 for factors in half precision."""
+    """Return left'right in float32 for factors in half precision; on a CPU, which has no such product, emulated."""
     if left.is_cuda:
         return torch.mm(left.T, right, out_dtype=torch.float32)
     return left.T.float() @ right.float()
-
-
-def _half_of(rows: Tensor) -> torch.dtype | None:
-    """Return the half precision that rows are exact in, None where there is none."""
-    halves = (torch.bfloat16, torch.float16)
-    return next((half for half in halves if torch.equal(rows.to(half).to(rows.dtype), rows)), None)
 
 
 def _block_rows(width: int) -> list[tuple[int, int]]:

@@ -77,13 +77,15 @@ class Tokens:
     """Tokens at one site, padding gone.
 
     `states` float[n, d] (a torch tensor, float32 or float64, on the model's device), `norms` float[n] their
-    Euclidean norms, `document` and `position` int64[n] (position counts from the start of the window).
+    Euclidean norms, `document` and `position` int64[n] (position counts from the start of the window), `half` the
+    half precision that the model gave, None where it gave more.
     """
 
     states: "torch.Tensor"
     norms: "torch.Tensor"
     document: "torch.Tensor"
     position: "torch.Tensor"
+    half: "torch.dtype | None" = None
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -91,11 +93,13 @@ class Tokens:
 
     def take(self, index: "torch.Tensor") -> "Tokens":
         """Return the tokens at `index` (int64[m]), copied."""
-        return Tokens(*(tensor.index_select(0, index) for tensor in self.tensors))
+        states, norms, document, position = (tensor.index_select(0, index) for tensor in self.tensors)
+        return Tokens(states, norms, document, position, self.half)
 
     def copied(self) -> "Tokens":
         """Return a copy."""
-        return Tokens(*(tensor.clone() for tensor in self.tensors))
+        states, norms, document, position = (tensor.clone() for tensor in self.tensors)
+        return Tokens(states, norms, document, position, self.half)
 
     @property
     def tensors(self) -> "tuple[torch.Tensor, ...]":

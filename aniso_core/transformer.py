@@ -124,10 +124,12 @@ def _require_memory(anatomy: Anatomy, batch: Batch) -> None:
     config, item = text_config(anatomy.trunk), next(anatomy.trunk.parameters()).dtype.itemsize
     rows, time = batch.shape
     # A block holds some eight tensors of the stream's width at once, and three of its widest layer's.
-    widest = max(max(p.shape[-2:]) for p in anatomy.blocks[0].parameters() if p.dim() > 1)
+    sides = (max(p.shape[-2:]) for p in anatomy.blocks[0].parameters() if p.dim() > 1)
+    widest = min(max(sides, default=anatomy.width), 16 * anatomy.width)  # packed weights have shapes of their own
     need = rows * time * (8 * anatomy.width + 3 * widest) * item
-    if getattr(config, "_attn_implementation", "") != "sdpa":
-        need += 2 * rows * config.num_attention_heads * time**2 * item
+    heads = getattr(config, "num_attention_heads", None)
+    if isinstance(heads, int) and getattr(config, "_attn_implementation", "") != "sdpa":
+        need += 2 * rows * heads * time**2 * item
     free = psutil.virtual_memory().available
     if need > free:
         message = f"it needs about {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"

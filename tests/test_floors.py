@@ -55,7 +55,7 @@ ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
 LAZY_TORCH = {"moments", "tokens", "contracts", "fold", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "intake", "kernels", "batches"}
+TENSORS = {"sums", "intake", "kernels", "batches", "spectrum"}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))

@@ -109,12 +109,13 @@ def test_float32_states_keep_the_precision_of_float64_sums(n, massive):
     assert_same(fold(states, [10, 11, n // 2]).result(), reference(states), 1e-6)
 
 
-@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1.0, 1.0), (100.0, 1.0), (0.01, 1e-3), (0.0, 4e3)])
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_products_in_half_precision_are_as_good_as_float32(half, offset):
+def test_products_in_half_precision_are_as_good_as_float32(half, offset, scale):
     """What GPUs multiply in half precision, as it is or centred and split, keeps the shares of variance to 1e-5."""
     rng = np.random.default_rng(0)
-    states = torch.from_numpy(rng.standard_normal((4000, WIDTH)) * np.linspace(3, 0.1, WIDTH) + offset).to(half).float()
+    states = torch.from_numpy(rng.standard_normal((4000, WIDTH)) * np.linspace(3, 0.1, WIDTH) * scale + offset)
+    states = states.to(half).float()
     norms = states.norm(dim=1)
     sums = Sums(states[:1000], norms[:1000], half)
     for rows, lengths in zip(states.split(1000), norms.split(1000), strict=True):
@@ -123,6 +124,14 @@ def test_products_in_half_precision_are_as_good_as_float32(half, offset):
     scatter, square, _ = sums.about(sums.mean, states[:0])
     share = np.linalg.eigvalsh(scatter.numpy())[::-1] / float(square)
     assert np.abs(share - want.spectrum / want.trace).max() < 1e-5 * share[0]
+
+
+def test_a_first_block_unlike_the_rest_costs_nothing():
+    """Rows far from the first block's mean, by 100 spreads, lose no digit by it."""
+    states = np.concatenate([cloud(40, 0), cloud(2000, 1) + 300.0])
+    assert_same(fold(states, [40, 900]).result(), reference(states), 1e-9)
+    single = states.astype(np.float32)
+    assert_same(fold(single, [40, 900]).result(), reference(single), 1e-6)
 
 
 def test_both_sides_give_the_same_spectrum():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +16,11 @@ from models import KINDS, tiny
 from test_architectures import Letters
 
 import aniso_core as aniso
-from aniso_core import AnisoError, intake, kernels
-from aniso_core.batches import padded, plan_batches
+from aniso_core import AnisoError, intake, kernels, spectrum
+from aniso_core.batches import Layout, padded, plan_batches
 from aniso_core.errors import out_of_memory
+from aniso_core.moments import RunningMoments
+from aniso_core.sums import Sums
 from aniso_core.tokens import TOKEN_SETS, Window
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
@@ -37,14 +40,15 @@ def assert_same_profile(got, want, rtol=1e-4):
         assert np.allclose(mine.array(), other.array(), rtol=rtol, atol=1e-6, equal_nan=True), mine.metric
 
 
-def windows(*lengths):
-    return [Window(tuple(range(1, n + 1)), i, 0, 0) for i, n in enumerate(lengths)]
+def windows(*lengths, special=0):
+    """Windows of these lengths, with as many special tokens before and after the content."""
+    return [Window(tuple(range(1, n + 1)), i, special, special) for i, n in enumerate(lengths)]
 
 
 @pytest.mark.parametrize("row_tokens", [0, 16, 40])
 def test_batches_hold_every_token_once(row_tokens):
     """Whatever batches are planned, each token is in one of them, at its position, longest rows first."""
-    planned = plan_batches(windows(9, 3, 30, 1, 1, 12, 8), 40, row_tokens)
+    planned = plan_batches(windows(9, 3, 30, 3, 3, 12, 8, special=1), 40, row_tokens)
     found = []
     for batch in planned:
         assert batch.shape == batch.ids.shape == batch.window.shape
@@ -53,10 +57,42 @@ def test_batches_hold_every_token_once(row_tokens):
             window = batch.windows[batch.window[row, column]]
             at = batch.position[row, column]
             assert window.ids[at] == batch.ids[row, column]
-            assert batch.first[row, column] == (at == 0)
+            assert batch.first[row, column] == window.is_first()[at]
             found.append((window.document, int(at)))
-    assert sorted(found) == [(i, at) for i, n in enumerate((9, 3, 30, 1, 1, 12, 8)) for at in range(n)]
+    assert sorted(found) == [(i, at) for i, n in enumerate((9, 3, 30, 3, 3, 12, 8)) for at in range(n)]
     assert [batch.shape[1] for batch in planned] == sorted((batch.shape[1] for batch in planned), reverse=True)
+
+
+@pytest.mark.parametrize("row_tokens", [0, 40])
+@pytest.mark.parametrize("lengths", [(8, 8, 8, 8), (12, 9, 8, 5)])
+def test_outliers_are_those_five_times_as_long_as_their_windows_median(lengths, row_tokens):
+    """Classes are disjoint, cover all tokens, and follow the rule, in plain, padded and packed rows alike."""
+    batch = plan_batches(windows(*lengths, special=1), 60, row_tokens)[0]
+    rng = np.random.default_rng(0)
+    norms = rng.uniform(0.9, 1.1, batch.shape)
+    norms[batch.position == 4] = 6.0
+    norms[batch.position == 2] = 4.0
+    norms[batch.first] = 1.0
+    norms[batch.position == 0] = 50.0
+    states = torch.from_numpy(norms)[..., None] * torch.nn.functional.normalize(
+        torch.ones(7, dtype=torch.float64), dim=0
+    )
+    layout = Layout(batch, torch.device("cpu"))
+    tokens = layout.tokens(states)
+    outlier = layout.outliers(tokens)
+    classes = layout.classes(outlier, int(outlier.sum()))
+    held = batch.window[batch.mask]
+    first, place, length = (array[batch.mask] for array in (batch.first, batch.position, norms))
+    medians = np.array([np.sort(length[held == w])[(int((held == w).sum()) - 1) // 2] for w in range(len(lengths))])
+    wanted = {
+        "first": first,
+        "outlier": ~first & (length > 5 * medians[held]),
+        "rest": ~first & (length <= 5 * medians[held]),
+    }
+    assert (wanted["outlier"] == (~first & (place == 4))).all()
+    assert {name: index.tolist() for name, index in classes.items()} == {
+        name: np.flatnonzero(there).tolist() for name, there in wanted.items() if there.any()
+    }
 
 
 def test_packing_spares_padding():
@@ -98,6 +134,49 @@ def test_batches_are_halved_where_memory_runs_out(block, tokens):
     got = measured(failing_above(tiny(LLAMA), tokens, block), texts=TEXTS[:8], batch_tokens=1000)
     assert_same_profile(got, measured(texts=TEXTS[:8]))
     assert got.provenance.batch_tokens < 120
+
+
+def test_batches_never_grow_where_memory_runs_out():
+    """A row longer than a batch is halved like any, and what follows stays as small as was asked for."""
+    got = measured(failing_above(tiny(LLAMA), 70), texts=[TEXTS[8], *TEXTS[:6]], batch_tokens=20)
+    assert got.provenance.batch_tokens == 20
+
+
+class Greedy(RunningMoments):
+    """A plugin's statistic that is always short of memory."""
+
+    def update(self, _tokens):
+        raise MemoryError
+
+
+def test_a_plugins_statistic_short_of_memory_fails_alone():
+    """It is named and left out; batches stay whole, and so do all other values."""
+    greedy = aniso.Metric("greedy", lambda m: m.norm_mean, over=Greedy)
+    got = measured(metrics=["isoscore", greedy, "norm-mean"])
+    assert [(failure.name, failure.reason) for failure in got.failures] == [
+        ("greedy", "its statistic failed at 0.residual: MemoryError: ")
+    ]
+    want = measured(metrics=["isoscore", "norm-mean"])
+    assert got.curve("isoscore").values == want.curve("isoscore").values
+    assert got.provenance.batch_tokens == want.provenance.batch_tokens
+
+
+def test_moments_short_of_memory_take_all_or_nothing(monkeypatch):
+    """Memory that runs out within the statistic itself, between classes of a site, counts nothing twice."""
+    want = measured(texts=TEXTS * 4, batch_tokens=1000)
+    real, calls = Sums.add, []
+
+    def add(self, rows, norms):
+        calls.append(len(rows))
+        if len(calls) in {2, 5}:
+            raise MemoryError
+        real(self, rows, norms)
+
+    monkeypatch.setattr(Sums, "add", add)
+    got = measured(texts=TEXTS * 4, batch_tokens=1000)
+    assert len(calls) > 5
+    assert_same_profile(got, want)
+    assert got.provenance.batch_tokens < 1000
 
 
 def test_a_window_that_never_fits_is_refused():
@@ -206,11 +285,40 @@ def test_fast_kernels_are_used_only_where_they_serve(monkeypatch):
     assert want.provenance.kernels == "default"
 
 
-def test_the_probe_measures_error_and_time():
-    """What the probe finds here is a float32 error and a time, whatever the processor."""
-    found = kernels.probed(64)
-    assert 0 < found.error < 1e-2
-    assert found.speedup > 0
+def test_the_probe_tells_float32_from_products_that_round(monkeypatch):
+    """Products of float32 pass, products of factors rounded to bfloat16 do not, however fast they are."""
+    kernels.probed.cache_clear()
+    real = torch.mm
+    monkeypatch.setattr(kernels, "_onednn", nullcontext)
+    assert 0 < kernels.probed(64).error < 2e-6
+    kernels.probed.cache_clear()
+    monkeypatch.setattr(torch, "mm", lambda a, b: real(a.bfloat16().float(), b.bfloat16().float()))
+    assert kernels.probed(64).error > 1e-5
+    assert not kernels.probed(64).serves
+    kernels.probed.cache_clear()
+
+
+def test_users_own_precision_does_not_reach_the_sums(monkeypatch):
+    """A user who lets the model's products round gets exact sums all the same, and finds the setting as it was."""
+    backend, seen, real = torch.backends.mkldnn.matmul, [], torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b: seen.append(backend.fp32_precision) or real(a, b))
+    held, backend.fp32_precision = backend.fp32_precision, "bf16"
+    try:
+        measured(texts=TEXTS * 2)
+        assert seen
+        assert set(seen) == {"ieee"}
+        assert backend.fp32_precision == "bf16"
+    finally:
+        backend.fp32_precision = held
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpu_measures_what_the_host_does(dtype):
+    """The same model has the same profile on a GPU, also where memory runs out there."""
+    want = measured(tiny(LLAMA).to(dtype))
+    for model in (tiny(LLAMA), failing_above(tiny(LLAMA), 64)):
+        assert_same_profile(measured(model.to(dtype).to("cuda")), want, rtol=1e-3 if dtype == torch.float32 else 0.1)
 
 
 def test_unknown_kernels_are_refused():
@@ -219,7 +327,10 @@ def test_unknown_kernels_are_refused():
         measured(kernels="turbo")
 
 
-def test_token_sets_of_the_same_tokens_share_their_values():
-    """Where no token is an outlier, no-first and bulk are the same numbers."""
-    profile = measured(tokens=tuple(TOKEN_SETS))
+def test_token_sets_of_the_same_tokens_share_their_values(monkeypatch):
+    """Where no token is an outlier, no-first and bulk are the same numbers, decomposed once."""
+    sides, real = [], spectrum.eigenvalues
+    monkeypatch.setattr(spectrum, "eigenvalues", lambda side, *more: sides.append(side.shape) or real(side, *more))
+    profile = measured(metrics=["isoscore"], streams=["normed"], tokens=tuple(TOKEN_SETS))
+    assert len(sides) == 2 * 4
     assert profile.curve("isoscore", "normed", "no-first").values == profile.curve("isoscore", "normed", "bulk").values
