@@ -109,14 +109,15 @@ def new(
 
 
 class _Powers(LogFormatter):
-    """Writes 0.1 as 10⁻¹ and 20 as 20, in plain text: to parse formulas takes longer than to draw the figure."""
+    """Writes 20 or 10⁻³, as the range of the axis asks, in plain text: formulas take longer to parse than to draw."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         """Return the label of a tick at x, empty where the axis is too crowded for one."""
         if not super().__call__(x, pos):
             return ""
-        if 1 <= x < 10_000:  # noqa: PLR2004 - as many digits as a label has room for
-            return f"{x:.0f}"
+        low, high = self.axis.get_view_interval() if self.axis else (x, x)
+        if low >= 0.1 and high < 10_000:  # noqa: PLR2004 - labels of four digits at most
+            return f"{x:g}"
         coefficient, exponent = f"{x:.0e}".split("e")
         power = "10" + str(int(exponent)).translate(_RAISED)
         return power if coefficient == "1" else f"{coefficient}×{power}"  # noqa: RUF001 - times it is
