@@ -18,8 +18,9 @@ from aniso_core.contracts import (
 )
 from aniso_core.errors import AnisoError, OutOfRangeError, UndefinedMetricError
 from aniso_core.hookspecs import hookimpl
-from aniso_core.moments import Moments, RunningMoments
+from aniso_core.moments import Moments
 from aniso_core.records import Curve, Profile, Report, ReportFile, Site, Verdict
+from aniso_core.running import RunningMoments
 from aniso_core.tokens import Document, Tokens
 
 __all__ = [

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from aniso_core.moments import RunningMoments
 from aniso_core.records import ModelInfo, Norm, Profile, Report, ReportFile, Site, Verdict
+from aniso_core.running import RunningMoments
 from aniso_core.tokens import Document, TokenClass, Tokenized, Tokens
 
 if TYPE_CHECKING:

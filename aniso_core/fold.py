@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.contracts import Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
-from aniso_core.moments import Moments, RunningMoments, decompose
+from aniso_core.moments import Moments, decompose
 from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
+from aniso_core.running import RunningMoments
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
 

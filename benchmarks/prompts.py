@@ -24,7 +24,7 @@ from ways import (
 )
 
 from aniso_core.batches import plan_batches
-from aniso_core.moments import RunningMoments
+from aniso_core.running import RunningMoments
 from aniso_core.tokens import Tokens, Window
 
 WIDTHS = (("410M", 1024), ("1.4B", 2048))

@@ -10,8 +10,8 @@ from ways import BATCH_TOKENS, METRICS
 
 from aniso_core.batches import plan_batches
 from aniso_core.fold import Fold
-from aniso_core.moments import RunningMoments
 from aniso_core.records import Site
+from aniso_core.running import RunningMoments
 from aniso_core.tokens import Tokens, Window
 
 REPEATS = 5

@@ -7,7 +7,7 @@ from test_architectures import Letters
 
 import aniso_core as aniso
 from aniso_core import AnisoError, Document, Metric, Moments, Tokens, store
-from aniso_core.moments import RunningMoments
+from aniso_core.running import RunningMoments
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
 TEXTS = ["the river rose in the night", "seven ships", "and no harbour for any of them"]

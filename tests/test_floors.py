@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     0: {"records", "errors", "text"},
-    1: {"contracts", "moments", "spectrum", "sums", "kernels", "batches", "tokens"},
+    1: {"contracts", "moments", "running", "spectrum", "sums", "kernels", "batches", "tokens"},
     2: {
         "families",
         "words",
@@ -53,7 +53,7 @@ HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
-LAZY_TORCH = {"moments", "tokens", "contracts", "fold", "engine"}
+LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
 TENSORS = {"sums", "intake", "kernels", "batches", "spectrum"}
 

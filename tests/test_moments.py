@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.moments import Moments, RunningMoments, decompose
+from aniso_core.moments import Moments, decompose
+from aniso_core.running import RunningMoments
 from aniso_core.sums import Sums
 from aniso_core.tokens import Tokens
 

@@ -19,7 +19,7 @@ import aniso_core as aniso
 from aniso_core import AnisoError, intake, kernels, spectrum
 from aniso_core.batches import Layout, padded, plan_batches
 from aniso_core.errors import out_of_memory
-from aniso_core.moments import RunningMoments
+from aniso_core.running import RunningMoments
 from aniso_core.sums import Sums
 from aniso_core.tokens import TOKEN_SETS, Window
 
