@@ -27,7 +27,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     metrics: Sequence[str | Metric] | None = None,
     bos: BosRule = "auto",
     max_length: int | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int = 1024,
     kernels: Kernels = "default",
     seed: int = 0,
     name: str | None = None,

@@ -60,7 +60,7 @@ class Plan:
     tokens: Sequence[str] = tuple(TOKEN_SETS)
     bos: BosRule = "auto"
     max_length: int | None = None
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     kernels: Kernels = "default"
     seed: int = 0
     owners: Mapping[str, str] = field(default_factory=dict)

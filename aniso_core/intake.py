@@ -16,6 +16,8 @@ import torch
 from aniso_core.batches import Batch, Layout
 from aniso_core.contracts import Statistic
 from aniso_core.records import Site
+from aniso_core.running import RunningMoments
+from aniso_core.sums import room
 from aniso_core.tokens import CLASSES, TokenClass, Tokens
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ class _Arrival:
             home.copy_(tally, non_blocking=True)
             tally, ready = home, torch.cuda.current_stream(states.device).record_event()
         return cls(site, layout, str(states.dtype).removeprefix("torch."), tokens, outlier, tally, ready)
+
+
+def _lent(tokens: Tokens, index: torch.Tensor) -> Tokens:
+    """Return the tokens at `index` (int64[m]), their states in memory that the next call writes over."""
+    states = room("tokens", tokens.states, (len(index), tokens.states.shape[1]))
+    torch.index_select(tokens.states, 0, index, out=states)
+    norms, document, position = (tensor.index_select(0, index) for tensor in tokens.tensors[1:])
+    return Tokens(states, norms, document, position, tokens.half)
 
 
 class Intake:
@@ -105,8 +115,10 @@ class Intake:
                 if name in found and maker is None:
                     self._fold.count(arrival.site, name, len(found[name]))
                 elif name in found and maker is not None:
-                    # A copy for each, so that a statistic that writes into its tokens spoils no other.
-                    self._fold.take(maker, arrival.site, name, arrival.tokens.take(found[name]))
+                    # A copy for each, so that a statistic that writes into its tokens or keeps them spoils no other;
+                    # the core's own does neither.
+                    chosen = _lent if maker is RunningMoments else Tokens.take
+                    self._fold.take(maker, arrival.site, name, chosen(arrival.tokens, found[name]))
                 self._taken.add(share)
 
     @contextlib.contextmanager

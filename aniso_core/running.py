@@ -70,15 +70,19 @@ class RunningMoments:
 
         from aniso_core.sums import Sums
 
-        held, norms = self._rows + rows, self._norms + norms
-        count = sum(len(part) for part in held)
-        if held and count >= _least(held[0].shape[1], begun=self._sums is not None):
-            block, lengths = (held[0], norms[0]) if len(held) == 1 else (torch.cat(held), torch.cat(norms))
-            sums = Sums(block, lengths, self._half) if self._sums is None else self._sums
-            sums = sums.copy() if self._shared else sums
-            sums.add(block, lengths)
-            self._sums, self._shared, held, norms = sums, False, [], []
-        self._rows, self._norms = held, norms
+        if not rows:
+            return
+        count = sum(map(len, self._rows)) + sum(map(len, rows))
+        if count < _least(rows[0].shape[1], begun=self._sums is not None):
+            # Copies, since the memory of what came may be written over.
+            self._rows, self._norms = [*self._rows, *(part.clone() for part in rows)], self._norms + norms
+            return
+        held, lengths = self._rows + rows, self._norms + norms
+        block, length = (held[0], lengths[0]) if len(held) == 1 else (torch.cat(held), torch.cat(lengths))
+        sums = Sums(block, length, self._half) if self._sums is None else self._sums
+        sums = sums.copy() if self._shared else sums
+        sums.add(block, length)
+        self._sums, self._shared, self._rows, self._norms = sums, False, [], []
 
 
 def _least(width: int, *, begun: bool) -> int:

@@ -1,6 +1,7 @@
 """Sums to the fourth order over rows that stream by: one matrix product a block, float64 from there on."""
 
 import itertools
+import math
 import threading
 from typing import Self
 
@@ -66,7 +67,7 @@ class Sums:
     def add(self, rows: Tensor, norms: Tensor) -> None:
         """Take in rows float[n, d] and their norms; all of them, or none where memory runs out."""
         width = rows.shape[1]
-        wide = _room(rows, width + 3)
+        wide = room("sums", rows, (len(rows), width + 3))
         centred = torch.sub(rows, self.shift, out=wide[:, :width])
         square = torch.linalg.vector_norm(centred, dim=1).square_()
         inverse = torch.where(norms > 0, norms, torch.inf).reciprocal_()
@@ -201,17 +202,21 @@ def _products(wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
     return [*blocks, ending[:-3]], ending[-3:]
 
 
-def _room(rows: Tensor, width: int) -> Tensor:
-    """Return a float[n, width] to write into: on a CPU the same memory each time, since fresh pages cost a pass."""
-    size = len(rows) * width
-    if rows.is_cuda or size > _MOST_KEPT:
-        return rows.new_empty((len(rows), width))
-    held: Tensor | None = getattr(_kept, str(rows.dtype), None)
+def room(use: str, like: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return a float[shape] to write into, of the type and on the device of `like`.
+
+    On a CPU it is the same memory each time that this thread asks for the same use: fresh pages cost a pass over it,
+    and what comes and goes among a model's activations breaks up the heap, which then grows by hundreds of MB.
+    """
+    size = math.prod(shape)
+    if like.is_cuda or size > _MOST_KEPT:
+        return like.new_empty(shape)
+    held: Tensor | None = getattr(_kept, f"{use} {like.dtype}", None)
     if held is None or len(held) < size:
         with torch.inference_mode(mode=False):  # so that it serves in that mode and outside
-            held = torch.empty(size, dtype=rows.dtype)
-        setattr(_kept, str(rows.dtype), held)
-    return held[:size].view(len(rows), width)
+            held = torch.empty(size, dtype=like.dtype)
+        setattr(_kept, f"{use} {like.dtype}", held)
+    return held[:size].view(shape)
 
 
 def _half_product(left: Tensor, right: Tensor) -> Tensor:

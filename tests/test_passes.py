@@ -192,7 +192,7 @@ def test_the_host_is_asked_for_room_before_it_kills(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=150_000))
     got = measured()
     assert_same_profile(got, want)
-    assert got.provenance.batch_tokens < 2048
+    assert got.provenance.batch_tokens < 1024
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=50_000))
     with pytest.raises(AnisoError, match=r"60 tokens does not fit into memory \(it needs about 0.0 GB and"):
         measured()

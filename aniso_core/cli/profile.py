@@ -81,7 +81,7 @@ from aniso_core.tokens import TOKEN_SETS
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
-    default=2048,
+    default=1024,
     show_default=True,
     help="Padded tokens in a batch; changes speed and memory, and values by rounding alone.",
 )
