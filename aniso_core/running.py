@@ -56,17 +56,14 @@ class RunningMoments:
 
     def result(self) -> Moments:
         """Return the moments; raises UndefinedMetricError where nothing was seen."""
-        import torch
-
         if self._sums is None and not self._rows:
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
         if self._sums is None:
-            return _of_few(torch.cat(self._rows), torch.cat(self._norms), self._peak)
+            return _of_few(_joined(self._rows), _joined(self._norms), self._peak)
         return _of_many(self._sums, self._rows, self._norms, self._peak)
 
     def _take_in(self, rows: "list[torch.Tensor]", norms: "list[torch.Tensor]") -> None:
-        import torch
 
         from aniso_core.sums import Sums
 
@@ -77,17 +74,23 @@ class RunningMoments:
             # Copies, since the memory of what came may be written over.
             self._rows, self._norms = [*self._rows, *(part.clone() for part in rows)], self._norms + norms
             return
-        held, lengths = self._rows + rows, self._norms + norms
-        block, length = (held[0], lengths[0]) if len(held) == 1 else (torch.cat(held), torch.cat(lengths))
-        sums = Sums(block, length, self._half) if self._sums is None else self._sums
+        block, lengths = _joined(self._rows + rows), _joined(self._norms + norms)
+        sums = Sums(block, lengths, self._half) if self._sums is None else self._sums
         sums = sums.copy() if self._shared else sums
-        sums.add(block, length)
+        sums.add(block, lengths)
         self._sums, self._shared, self._rows, self._norms = sums, False, [], []
 
 
 def _least(width: int, *, begun: bool) -> int:
     """Return how many rows are absorbed at least: d the first time, for the n x n side's sake."""
     return min(width, _BLOCK) if begun else width
+
+
+def _joined(parts: "list[torch.Tensor]") -> "torch.Tensor":
+    """Return parts as one tensor, without a copy where there is one."""
+    import torch
+
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, float]) -> Moments:
@@ -131,8 +134,8 @@ def _of_many(
     """Return the moments of what sums hold and of states beside them."""
     import torch
 
-    few = torch.cat(states) if states else sums.shift.new_zeros((0, len(sums.shift)))
-    lengths = (torch.cat(norms) if norms else sums.shift.new_zeros(0)).double()
+    few = _joined(states) if states else sums.shift.new_zeros((0, len(sums.shift)))
+    lengths = (_joined(norms) if norms else sums.shift.new_zeros(0)).double()
     count = sums.count + len(few)
     mean = (sums.mean * sums.count + few.sum(dim=0, dtype=torch.float64)) / count
     scatter, square, quartic = sums.about(mean, few)
