@@ -15,9 +15,9 @@ import torch
 
 from aniso_core.batches import Batch, Layout
 from aniso_core.contracts import Statistic
+from aniso_core.memory import room
 from aniso_core.records import Site
 from aniso_core.running import RunningMoments
-from aniso_core.sums import room
 from aniso_core.tokens import CLASSES, TokenClass, Tokens
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from aniso_core.records import Array
 if TYPE_CHECKING:
     import torch
 
+    from aniso_core.memory import Rows
     from aniso_core.sums import Sums
     from aniso_core.tokens import Tokens
 
@@ -25,20 +26,21 @@ class RunningMoments:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._rows: list[torch.Tensor] = []
-        self._norms: list[torch.Tensor] = []
+        from aniso_core.memory import Rows
+
+        self._rows = Rows()
         self._sums: Sums | None = None
         self._shared = False
         self._half: torch.dtype | None = None
         self._peak = (0.0, 1.0)
 
     def update(self, tokens: "Tokens") -> None:
-        """Take in states float[n, d]."""
+        """Take in states float[n, d]; all of them, or none where memory runs out."""
         if not len(tokens):
             return
         peak = max(self._peak, _peak(tokens.states, self._peak[0]))
         self._half = tokens.half if tokens.states.is_cuda else None
-        self._take_in([tokens.states], [tokens.norms])
+        self._take_in(tokens.states, tokens.norms)
         self._peak = peak
 
     def merge(self, other: Self) -> Self:
@@ -51,34 +53,36 @@ class RunningMoments:
         elif held:
             # Sums are large, so merges share them; whoever adds to them first makes a copy.
             both._sums, both._shared, self._shared, other._shared = held[0], True, True, True
-        both._take_in(self._rows + other._rows, self._norms + other._norms)
+        for part in (self, other):
+            if len(part._rows):
+                both._take_in(part._rows.held, _lengths(part._rows.held))
         return both
 
     def result(self) -> Moments:
         """Return the moments; raises UndefinedMetricError where nothing was seen."""
-        if self._sums is None and not self._rows:
+        if self._sums is not None:
+            return _of_many(self._sums, self._rows, self._peak)
+        if not len(self._rows):
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
-        if self._sums is None:
-            return _of_few(_joined(self._rows), _joined(self._norms), self._peak)
-        return _of_many(self._sums, self._rows, self._norms, self._peak)
+        return _of_few(self._rows.held, self._peak)
 
-    def _take_in(self, rows: "list[torch.Tensor]", norms: "list[torch.Tensor]") -> None:
+    def _take_in(self, rows: "torch.Tensor", norms: "torch.Tensor") -> None:
+        import torch
 
+        from aniso_core.memory import Rows
         from aniso_core.sums import Sums
 
-        if not rows:
+        if len(self._rows) + len(rows) < _least(rows.shape[1], begun=self._sums is not None):
+            self._rows.append(rows)
             return
-        count = sum(map(len, self._rows)) + sum(map(len, rows))
-        if count < _least(rows[0].shape[1], begun=self._sums is not None):
-            # Copies, since the memory of what came may be written over.
-            self._rows, self._norms = [*self._rows, *(part.clone() for part in rows)], self._norms + norms
-            return
-        block, lengths = _joined(self._rows + rows), _joined(self._norms + norms)
-        sums = Sums(block, lengths, self._half) if self._sums is None else self._sums
+        if len(self._rows):
+            kept = self._rows.held
+            rows, norms = torch.cat([kept, rows]), torch.cat([_lengths(kept), norms])
+        sums = Sums(rows, norms, self._half) if self._sums is None else self._sums
         sums = sums.copy() if self._shared else sums
-        sums.add(block, lengths)
-        self._sums, self._shared, self._rows, self._norms = sums, False, [], []
+        sums.add(rows, norms)
+        self._sums, self._shared, self._rows = sums, False, Rows()
 
 
 def _least(width: int, *, begun: bool) -> int:
@@ -86,14 +90,14 @@ def _least(width: int, *, begun: bool) -> int:
     return min(width, _BLOCK) if begun else width
 
 
-def _joined(parts: "list[torch.Tensor]") -> "torch.Tensor":
-    """Return parts as one tensor, without a copy where there is one."""
+def _lengths(rows: "torch.Tensor") -> "torch.Tensor":
     import torch
 
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    lengths: torch.Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return lengths
 
 
-def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, float]) -> Moments:
+def _of_few(states: "torch.Tensor", peak: tuple[float, float]) -> Moments:
     """Return the moments of fewer states than their width, through their Gram matrix.
 
     It is multiplied in the states' precision, about their rounded mean, and centred in float64.
@@ -102,7 +106,7 @@ def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, fl
 
     from aniso_core.kernels import for_products
 
-    count, lengths = len(states), norms.double()
+    count, lengths = len(states), _lengths(states).double()
     inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
     unit_mean = (inverse.to(states.dtype) @ states).double() / count
     shift = states.sum(dim=0) / count
@@ -128,14 +132,12 @@ def _of_few(states: "torch.Tensor", norms: "torch.Tensor", peak: tuple[float, fl
     )
 
 
-def _of_many(
-    sums: "Sums", states: "list[torch.Tensor]", norms: "list[torch.Tensor]", peak: tuple[float, float]
-) -> Moments:
-    """Return the moments of what sums hold and of states beside them."""
+def _of_many(sums: "Sums", more: "Rows", peak: tuple[float, float]) -> Moments:
+    """Return the moments of what sums hold and of rows beside them."""
     import torch
 
-    few = _joined(states) if states else sums.shift.new_zeros((0, len(sums.shift)))
-    lengths = (_joined(norms) if norms else sums.shift.new_zeros(0)).double()
+    few = more.held if len(more) else sums.shift.new_zeros((0, len(sums.shift)))
+    lengths = _lengths(few).double()
     count = sums.count + len(few)
     mean = (sums.mean * sums.count + few.sum(dim=0, dtype=torch.float64)) / count
     scatter, square, quartic = sums.about(mean, few)

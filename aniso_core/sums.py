@@ -1,20 +1,17 @@
 """Sums to the fourth order over rows that stream by: one matrix product a block, float64 from there on."""
 
 import itertools
-import math
-import threading
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from aniso_core.kernels import for_products
+from aniso_core.memory import room
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
 _FAR = 0.9  # share of a block's mean square distance from the shift that is its mean's
-_MOST_KEPT = 2**23  # numbers in the memory that is kept to write into
-_kept = threading.local()
 
 
 class Sums:
@@ -200,23 +197,6 @@ def _products(wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
         blocks = [torch.mm(wide[:, start:stop].T, wide[:, :stop]) for start, stop in bounds]
         ending = torch.mm(wide[:, last:].T, wide[:, :width])
     return [*blocks, ending[:-3]], ending[-3:]
-
-
-def room(use: str, like: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return a float[shape] to write into, of the type and on the device of `like`.
-
-    On a CPU it is the same memory each time that this thread asks for the same use: fresh pages cost a pass over it,
-    and what comes and goes among a model's activations breaks up the heap, which then grows by hundreds of MB.
-    """
-    size = math.prod(shape)
-    if like.is_cuda or size > _MOST_KEPT:
-        return like.new_empty(shape)
-    held: Tensor | None = getattr(_kept, f"{use} {like.dtype}", None)
-    if held is None or len(held) < size:
-        with torch.inference_mode(mode=False):  # so that it serves in that mode and outside
-            held = torch.empty(size, dtype=like.dtype)
-        setattr(_kept, f"{use} {like.dtype}", held)
-    return held[:size].view(shape)
 
 
 def _half_product(left: Tensor, right: Tensor) -> Tensor:

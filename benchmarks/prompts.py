@@ -49,6 +49,11 @@ norm for one token set, by default both streams for three, and computes all inst
 pass is one bare pass of the trunk over all prompts at once, padded on the right. Whole jobs run between two padded
 passes, and ratios of jobs are ratios of their ratios to these. Metrics alone start from states that are there."""
 
+PROMPTS_MISSED = """\
+Why metrics alone do not reach their target on two AVX2 cores: effective rank needs all eigenvalues of the 178 x 178
+matrix of a site, and these alone, by the fastest routine found, take 1/26 of the notebook's time at 410M; the rest is
+reading the states, classes of tokens, and the metrics that the notebook does not have."""
+
 SPECTRA_NOTE = """\
 All installed metrics that need no token classes, from {count} random states of width {width:,} with a decaying
 spectrum, {layers} layers; {rounds} rounds. The notebook's way is a d x d covariance in float32 and its eigenvalues;
@@ -68,7 +73,8 @@ def prompts(widths: Iterable[tuple[str, int]] = WIDTHS, rounds: int = ROUNDS) ->
         job = PromptsJob(width)
         rows += [(name, *row) for row in summary([job.round() for _ in range(rounds + 1)], PROMPTS_TARGETS)]
     note = PROMPTS_NOTE.format(prompts=len(LENGTHS), tokens=sum(LENGTHS), rounds=rounds)
-    record("A handful of prompts", ("model", "what", "median", "quartiles", "target", "reached"), rows, note)
+    columns = ("model", "what", "median", "quartiles", "target", "reached")
+    record("A handful of prompts", columns, rows, note, PROMPTS_MISSED)
 
 
 def summary(rounds: Sequence[dict[str, float]], targets: dict[str, Target]) -> list[tuple[str, ...]]:

@@ -36,14 +36,18 @@ def cells(values: Sequence[float], target: Target | None = None, form: str = ".3
     return f"{middle:{form}}", f"{low:{form}} to {high:{form}}", *(target.cells(middle) if target else ("", ""))
 
 
-def record(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
-    """Print a table and put it into RESULTS.md in place of the section of the same name."""
+def record(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str, missed: str = "") -> None:
+    """Print a table and put it into RESULTS.md in place of the section of the same name.
+
+    `note` says what was measured, `missed` why a target was not reached.
+    """
     lines = [" | ".join(columns), " | ".join("---" for _ in columns), *(" | ".join(row) for row in rows)]
     table = "\n".join(f"| {line} |" for line in lines)
     named = {"python", "torch", "transformers", "numpy"}
     versions = ", ".join(f"{k} {v}" for k, v in installed_versions().items() if k in named)
     made = f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {versions}"
-    section = f"## {name}\n\n{textwrap.fill(note, 120, break_on_hyphens=False)}\n\n{table}\n\n{made}\n"
+    paragraphs = [textwrap.fill(text, 120, break_on_hyphens=False) for text in (note, missed)]
+    section = "\n\n".join(filter(None, (f"## {name}", paragraphs[0], table, paragraphs[1], made))) + "\n"
     print(section)
     text = RESULTS.read_text() if RESULTS.exists() else _TITLE
     old = re.compile(rf"## {re.escape(name)}\n.*?(?=\n## |\Z)", re.DOTALL)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.memory import Rows
 from aniso_core.moments import Moments, decompose
 from aniso_core.running import RunningMoments
 from aniso_core.sums import Sums
@@ -191,4 +192,15 @@ def test_spectra_decomposed_together_are_those_decomposed_alone():
 def test_memory_does_not_grow_with_tokens():
     """Past d tokens a fold holds matrices of d x d and fewer than d rows, however many it has seen."""
     running = fold(cloud(10 * WIDTH + 5), list(range(7, 10 * WIDTH, 7)))
-    assert sum(len(rows) for rows in running._rows) < WIDTH
+    assert len(running._rows) < WIDTH
+
+
+def test_kept_rows_are_copies_in_the_order_they_came():
+    """Rows that come one by one and many at once are all there, whatever becomes of the memory they came in."""
+    rows, came = Rows(), torch.randn(40, 7)
+    parts = [part.clone() for part in came.split([1, 1, 3, 30, 5])]
+    for part in parts:
+        rows.append(part)
+        part.zero_()
+    assert len(rows) == 40
+    assert torch.equal(rows.held, came)
