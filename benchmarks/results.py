@@ -53,6 +53,7 @@ def record(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], not
     old = re.compile(rf"## {re.escape(name)}\n.*?(?=\n## |\Z)", re.DOTALL)
     text = old.sub(lambda _: section, text) if old.search(text) else f"{text}\n{section}"
     RESULTS.write_text(text)
+    print(f"Wrote the section {name} of benchmarks/{RESULTS.name}.\n")
 
 
 def _processor() -> str:

@@ -220,7 +220,7 @@ def _remark(measured: Profile, plan: engine.Plan, *, loud: bool) -> None:
     if made.batch_tokens < plan.batch_tokens:
         say(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
     if plan.kernels == "fast":
-        say(f"Note: the model ran on {made.kernels} kernels.")
+        say(f"Note: with --kernels fast the model ran on these: {made.kernels}.")
     if prompts is None:
         return
     if prompts.duplicates:

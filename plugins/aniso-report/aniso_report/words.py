@@ -22,7 +22,11 @@ def norm(profile: Profile) -> str:
 def facts(profile: Profile) -> list[tuple[str, str]]:
     """Return what was measured and how, as pairs of a name and a value; empty values are left out."""
     model, prompts, made = profile.model, profile.prompts, profile.provenance
-    text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens ({prompts.name})" if prompts else "not recorded"
+    text = (
+        f"{many(prompts.documents, 'document')}, {many(prompts.tokens, 'token')} ({prompts.name})"
+        if prompts
+        else "not recorded"
+    )
     parameters = f", {model.parameters:,} parameters" if model.parameters else ""
     how = [model.dtype, f"on {model.device}" if model.device else ""]
     where = " ".join(part for part in how if part) + (f", attention {model.attention}" if model.attention else "")
@@ -56,6 +60,11 @@ def provenance(profile: Profile) -> list[tuple[str, str]]:
     return [(name, short(value, 300)) for name, value in pairs if value]
 
 
+def many(number: int, thing: str) -> str:
+    """Return a number of things, as in `1 document` and `16 documents`."""
+    return f"{number:,} {thing}" + "s" * (number != 1)
+
+
 def peaks(profile: Profile, views: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield for each view that exists its name and where its share is largest."""
     for stream, tokens in views:
@@ -72,7 +81,7 @@ def cautions(profile: Profile) -> Iterator[str]:
     prompts, model = profile.prompts, profile.model
     if prompts and prompts.tokens <= model.width:
         yield (
-            f"{prompts.tokens:,} tokens are no more than d = {model.width:,}, so no rank can exceed "
+            f"There are no more tokens ({prompts.tokens:,}) than d = {model.width:,}, so no rank can exceed "
             f"{prompts.tokens - 1:,} and effective ranks are lower bounds."
         )
     if prompts and prompts.duplicates:

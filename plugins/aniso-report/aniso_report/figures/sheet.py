@@ -16,6 +16,7 @@ from matplotlib.ticker import LogFormatter
 
 from aniso_core.records import Profile, ReportFile
 from aniso_core.text import short
+from aniso_report.words import many
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -136,7 +137,7 @@ def label_powers(*axes: Axis) -> None:
 def caption(profile: Profile) -> str:
     """Return the line under a figure: model, norm, documents, tokens, dtype."""
     model, prompts = profile.model, profile.prompts
-    text = f"{prompts.documents:,} documents, {prompts.tokens:,} tokens" if prompts else "published values"
+    text = f"{many(prompts.documents, 'document')}, {many(prompts.tokens, 'token')}" if prompts else "published values"
     return short(f"{short(model.name, 40)}: {model.layers} layers, d = {model.width:,}; {text}; {model.dtype}", 130)
 
 
