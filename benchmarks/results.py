@@ -14,7 +14,12 @@ from typing import Literal
 from aniso_core.api import installed_versions
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-_TITLE = "# Results\n\nWritten by `make bench`; times are medians, and ratios compare what ran side by side.\n"
+_TITLE = """\
+# Results
+
+Written by `make bench` and, the error rates, by `make bench-statistics`; times are medians, and ratios compare what ran
+side by side.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""norm-uniformity: two models of 13 states over the same number of documents, whose norms vary alike or not.
+
+What is tested is the mean over layers of log(CV_a / CV_b), by a t interval over documents; a is more uniform where it
+is below 0 at alpha and log 1.25 below or more.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from simulate import plateau
+from simulate_states import SCALE, log_cv_pseudo_values, norm_cv, simulated_states
+
+from aniso_core.inference import interval
+from aniso_core.records import Array
+from scenarios.truth import ALPHA, Claim, Hits, at_least, at_most, generators
+
+SESOI = float(np.log(1.25))
+SHARE = 0.25 + plateau(13, 0.3)
+_DOCUMENTS = (16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """How far the scales of tokens spread in two models, as standard deviations of logarithms."""
+
+    name: str
+    a: float
+    b: float = SCALE
+
+    @property
+    def log_ratio(self) -> float:
+        """The true mean over layers of log(CV_a / CV_b)."""
+        return float(np.log(norm_cv(SHARE, self.a) / norm_cv(SHARE, self.b)).mean())
+
+
+SAME, TIGHTER, LOOSER = Scales("the same law", SCALE), Scales("a tighter", 0.15), Scales("a looser", 0.5)
+
+
+@cache
+def differences(scales: Scales, documents: int, draws: int) -> list[Array]:
+    """Return for each draw what documents say of the mean over layers of log(CV_a / CV_b), float64[documents, 1]."""
+    rng, _ = generators(scales.name, documents)
+    drawn = []
+    for _ in range(draws):
+        a, b = (
+            log_cv_pseudo_values(simulated_states(SHARE, documents, rng, token_scale=scale))
+            for scale in (scales.a, scales.b)
+        )
+        drawn.append((a - b).mean(axis=1, keepdims=True))
+    return drawn
+
+
+def covered(scales: Scales) -> Hits:
+    """Count draws whose interval holds the true mean."""
+    true = scales.log_ratio
+    return lambda n, draws: [
+        bool(i.low[0] <= true <= i.high[0])
+        for i in (interval(column, 1 - ALPHA) for column in differences(scales, n, draws))
+    ]
+
+
+def below(scales: Scales, limit: float, at: float = np.inf) -> Hits:
+    """Count draws whose mean is shown to be below a limit at alpha, and is estimated at `at` at most."""
+    return lambda n, draws: [
+        bool(i.high[0] < limit and i.estimate[0] <= at)
+        for i in (interval(column, 1 - 2 * ALPHA) for column in differences(scales, n, draws))
+    ]
+
+
+def above(scales: Scales, limit: float) -> Hits:
+    """Count draws whose mean is shown to be above a limit at alpha."""
+    return lambda n, draws: [
+        bool(i.low[0] > limit) for i in (interval(column, 1 - 2 * ALPHA) for column in differences(scales, n, draws))
+    ]
+
+
+CLAIMS = (
+    *(
+        Claim(scales.name, "mean log ratio covered", "13, 13", _DOCUMENTS, covered(scales), at_least(0.87))
+        for scales in (SAME, TIGHTER, LOOSER)
+    ),
+    Claim(SAME.name, "a more uniform", "13, 13", _DOCUMENTS, below(SAME, 0), at_most(0.11)),
+    Claim(SAME.name, "supported", "13, 13", _DOCUMENTS, below(SAME, 0, -SESOI), at_most(0.11)),
+    Claim(LOOSER.name, "supported", "13, 13", _DOCUMENTS, below(LOOSER, 0, -SESOI), at_most(0.01)),
+    Claim(
+        TIGHTER.name, "ratio above the true one", "13, 13", _DOCUMENTS, above(TIGHTER, TIGHTER.log_ratio), at_most(0.11)
+    ),
+    Claim(TIGHTER.name, "supported", "13, 13", _DOCUMENTS, below(TIGHTER, 0, -SESOI)),
+    Claim(SAME.name, "refuted", "13, 13", _DOCUMENTS, above(SAME, -SESOI)),
+)
+"""What is asked of the comparison of two models' norms, held to the bounds of that of flatness, and its power."""
