@@ -1,0 +1,34 @@
+"""`aniso preregister`: claims fixed before the model is measured."""
+
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from aniso_core import prereg
+from aniso_core.cli.say import out, plugins, say
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--out",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; must be absent. [default: FILE with the ending .prereg.json]",
+)
+def preregister(file: Path, path: Path | None) -> None:
+    """Fix the claims of a TOML file, with the time and a hash, before the model is measured.
+
+    The path of what is written goes to stdout, the hash to stderr. Give the path to `aniso profile --prereg`.
+    """
+    registered = prereg.register(file, datetime.now(UTC), metadata.version("aniso"))
+    known = plugins()
+    for claim in registered.claims:
+        known.hypothesis(claim.hypothesis)
+        known.metric(claim.metric)
+    target = path or file.with_suffix(".prereg.json")
+    prereg.save(target, registered)
+    say(f"SHA-256 {registered.sha256}")
+    out(str(target))

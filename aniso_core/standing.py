@@ -1,0 +1,141 @@
+"""Which verdicts are confirmatory: those that meet all that a claim fixed before the model was measured."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aniso_core.prereg import Preregistration, Registered, moment
+from aniso_core.records import Profile, Verdict
+
+NOT_CONFIRMATORY = "not confirmatory: "
+"""How the flag begins that says why a verdict is not the one that was registered."""
+
+
+def mark(
+    verdicts: Sequence[Verdict], registered: Registered | None, profiles: Sequence[Profile], seed: int
+) -> tuple[Verdict, ...]:
+    """Return verdicts with their standing; `profiles` and `seed` are what they were judged with.
+
+    A rigorous verdict is confirmatory where it meets all that a claim fixed, else exploratory, with a flag that says
+    why where its hypothesis was registered. Confirmatory ones of a family get p_adjusted by Holm over all that the
+    family registered, judged here or not; what its claim's alpha supports no longer becomes inconclusive.
+    """
+    marked = [_plain(verdict) for verdict in verdicts]
+    if registered is None:
+        return tuple(marked)
+    fitting: dict[int, Preregistration] = {}
+    for i, verdict in enumerate(verdicts):
+        claims = [claim for claim in registered.claims if claim.hypothesis == verdict.hypothesis]
+        if verdict.criterion != "rigorous" or not claims:
+            continue
+        about = _about(verdict, profiles)
+        against = [[*_other(claim, verdict, seed), *_unfit(claim, about, registered)] for claim in claims]
+        reasons, claim = min(zip(against, claims, strict=True), key=lambda pair: len(pair[0]))
+        if reasons:
+            flag = NOT_CONFIRMATORY + ", ".join(reasons)
+            marked[i] = replace(marked[i], flags=(*verdict.flags, flag))
+        else:
+            marked[i] = replace(marked[i], standing="confirmatory")
+            fitting[i] = claim
+    for family in {claim.family for claim in fitting.values()}:
+        members = [i for i, claim in fitting.items() if claim.family == family]
+        judged = [(marked[i], fitting[i]) for i in members]
+        left = sum(_unjudged(claim, judged, profiles) for claim in registered.claims if claim.family == family)
+        for i, verdict in zip(members, _adjusted(judged, left), strict=True):
+            marked[i] = verdict
+    return tuple(marked)
+
+
+def _plain(verdict: Verdict) -> Verdict:
+    """Return a verdict as it stands without any registered claim."""
+    return replace(verdict, standing="exploratory" if verdict.criterion == "rigorous" else "", p_adjusted=None)
+
+
+def _other(claim: Preregistration, verdict: Verdict, seed: int) -> Iterator[str]:
+    """Yield in what a verdict differs from what was registered, a few words each."""
+    if verdict.standing == "exploratory":
+        yield "exploratory by its own word"
+    for name in ("stream", "tokens"):
+        if getattr(verdict, name) != getattr(claim, name):
+            yield f"other {name}"
+    if verdict.details.get("metric", claim.metric) != claim.metric:
+        yield "other metric"
+    # What a test does not say that it used, it did not use.
+    for name, wanted in claim.sesoi.items():
+        if not _same(verdict.details.get(name), wanted):
+            yield f"other {name}"
+    breaks = verdict.details.get("breaks")
+    if claim.breaks and not (isinstance(breaks, list | tuple) and _all_same(breaks, claim.breaks)):
+        yield "other breaks"
+    if seed != claim.seed:
+        yield "other seed"
+    if not 0 <= (verdict.p or 0) <= 1 or (verdict.p is None and verdict.outcome == "supported"):
+        yield "no p-value"
+
+
+def _unfit(claim: Preregistration, about: Sequence[Profile], registered: Registered) -> Iterator[str]:
+    """Yield in what the measured profiles differ from what was registered, a few words each."""
+    if not about or not all(any(_is(profile, model) for model in claim.models) for profile in about):
+        yield "other model"
+    texts = [profile.prompts for profile in about]
+    if any(prompts is None or prompts.sha256 != claim.prompts_sha256 for prompts in texts):
+        yield "other texts"
+    if any(prompts is not None and prompts.documents < claim.documents_planned for prompts in texts):
+        yield "fewer documents"
+    if not all(_before(registered.registered, profile.provenance.started) for profile in about):
+        yield "registered too late"
+
+
+def _about(verdict: Verdict, profiles: Sequence[Profile]) -> list[Profile]:
+    """Return the profiles that a verdict is about: those that its subject or its reference names."""
+    return [p for p in profiles if p.model.name in verdict.subject or p.model.name in verdict.reference]
+
+
+def _is(profile: Profile, wanted: str) -> bool:
+    model = profile.model
+    return wanted in {model.name, f"{model.name.partition('@')[0]}@{model.revision}"}
+
+
+def _same(found: Any, wanted: float) -> bool:
+    return isinstance(found, int | float) and math.isclose(found, wanted)
+
+
+def _all_same(found: Sequence[Any], wanted: Sequence[float]) -> bool:
+    return len(found) == len(wanted) and all(map(_same, found, wanted))
+
+
+def _before(registered: str, started: str) -> bool:
+    """Return whether a claim was registered before a measurement started.
+
+    Both times are whole seconds; in the second in which it starts, nothing is known of its result.
+    """
+    try:
+        return moment(registered) <= moment(started)
+    except ValueError:  # a published profile does not say when it was measured
+        return False
+
+
+def _unjudged(
+    claim: Preregistration, judged: Sequence[tuple[Verdict, Preregistration]], profiles: Sequence[Profile]
+) -> int:
+    """Return the number of a claim's models that no verdict of it is about."""
+    seen = [profile for verdict, own in judged if own is claim for profile in _about(verdict, profiles)]
+    return sum(not any(_is(profile, model) for profile in seen) for model in claim.models)
+
+
+def _adjusted(judged: Sequence[tuple[Verdict, Preregistration]], left: int) -> Iterator[Verdict]:
+    """Yield the verdicts of a family with p_adjusted; `left` registered ones that are not judged count with p = 1."""
+    import numpy as np
+
+    from aniso_core.inference.several import holm
+
+    p = [1.0 if verdict.p is None else verdict.p for verdict, _ in judged] + [1.0] * left
+    for (verdict, claim), adjusted in zip(judged, holm(np.array(p)).tolist(), strict=False):
+        if verdict.p is None:
+            yield verdict
+        elif verdict.outcome == "supported" and adjusted > claim.alpha:
+            because = f"{verdict.because}; with Holm over {len(p)} claims p = {adjusted:.3g}"
+            yield replace(verdict, outcome="inconclusive", because=because, p_adjusted=adjusted)
+        else:
+            yield replace(verdict, p_adjusted=adjusted)
