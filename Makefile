@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 WEIGHTS := .cache/smollm2
-BENCHMARKS := startup speed prompts memory accuracy scaling
+BENCHMARKS := startup speed prompts memory accuracy left_out scaling
 
-.PHONY: profile test test-real lint bench weights
+.PHONY: profile test test-real lint bench bench-statistics weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -26,6 +26,9 @@ bench: $(VENV)/ready $(WEIGHTS)/ready
 	@for name in $(BENCHMARKS); do \
 	  echo "== $$name"; ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
+
+bench-statistics: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_rates.py
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)

@@ -29,15 +29,16 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     max_length: int | None = None,
     batch_tokens: int = 1024,
     kernels: Kernels = "default",
+    intervals: bool = True,
     seed: int = 0,
     name: str | None = None,
     out: Path | str | None = None,
 ) -> Profile:
     """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
 
-    `metrics` are names or Metric records (default: all that are installed), `streams` (default: all
-    that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens. The model is left as it was
-    found. With `out` a run directory is written as well, with the verdicts of the installed hypotheses; `aniso
+    `metrics` are names or Metric records (default: all that are installed), `streams` (default: all that the model has)
+    and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents. The model is left as it
+    was found. With `out` a run directory is written as well, with the verdicts of the installed hypotheses; `aniso
     report` draws it. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
@@ -58,6 +59,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
         max_length=max_length,
         batch_tokens=batch_tokens,
         kernels=kernels,
+        intervals=intervals,
         seed=seed,
     )
     if out is not None:

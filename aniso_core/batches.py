@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aniso_core.tokens import CLASSES, OUTLIER_RATIO, TokenClass, Tokens, Window
+from aniso_core.tokens import CLASSES, OUTLIER_RATIO, Runs, TokenClass, Tokens, Window
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -85,8 +85,8 @@ class Batch:
 class Layout:
     """Where the tokens of a batch lie once its padding is dropped, as index tensors on one device."""
 
-    def __init__(self, batch: Batch, device: torch.device) -> None:
-        """Copy the batch's indices to `device`."""
+    def __init__(self, batch: Batch, device: torch.device, units: Sequence[int] = ()) -> None:
+        """Copy the batch's indices to `device`; `units` are the documents' units of uncertainty, none if not wanted."""
 
         def placed(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -99,6 +99,8 @@ class Layout:
         self._window, self._position = placed(window), placed(position)
         self._document = placed(np.array([w.document for w in batch.windows], np.int64)[window])
         self._shape = (len(batch.windows), max(len(w.ids) for w in batch.windows))
+        self._unit = np.array([units[w.document] for w in batch.windows], np.int64)[window] if units else None
+        self._usual = {id(index): self._runs(index) for index in (self._first, self._rest)}
 
     def tokens(self, states: torch.Tensor) -> Tokens:
         """Return the tokens of a site, float[rows, time, d], in float32 or float64; perhaps a view of them."""
@@ -129,6 +131,19 @@ class Layout:
             found["outlier"] = outlier.byte().topk(number).indices.sort().values
             found["rest"] = (self._ordinary & ~outlier).byte().topk(len(self._rest) - number).indices.sort().values
         return {name: found[name] for name in CLASSES if name in found and len(found[name])}
+
+    def runs(self, index: torch.Tensor) -> Runs:
+        """Return the units of the tokens at `index`, one of those that `classes` returned, as runs."""
+        # The usual ones are known beforehand, since reading an index back would make a device stop.
+        return self._usual[id(index)] if id(index) in self._usual else self._runs(index)
+
+    def _runs(self, index: torch.Tensor) -> Runs:
+        if self._unit is None or not len(index):
+            return ()
+        units = self._unit[index.cpu().numpy()]
+        starts = np.flatnonzero(np.diff(units, prepend=-1))
+        lengths = np.diff(starts, append=len(units))
+        return tuple(zip(units[starts].tolist(), lengths.tolist(), strict=True))
 
 
 def plan_batches(windows: Sequence[Window], batch_tokens: int, row_tokens: int = 0) -> list[Batch]:

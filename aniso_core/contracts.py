@@ -173,6 +173,16 @@ class Reporter:
     order: int = 0
 
 
+def in_turn(*tests: Callable[..., Iterable[Verdict]]) -> Callable[..., Iterable[Verdict]]:
+    """Return a hypothesis's test that yields the verdicts of several, as those of two criteria."""
+
+    def test(*given: Any) -> Iterable[Verdict]:
+        for each in tests:
+            yield from each(*given)
+
+    return test
+
+
 def later(module: str, name: str) -> Callable[..., Any]:
     """Return a function that takes `name` from `module` when it is called, and imports nothing before.
 

@@ -8,6 +8,8 @@ from aniso_core.errors import AnisoError
 from aniso_core.text import visible
 from aniso_core.tokens import Document
 
+_MOST_UNITS = 64
+
 
 def read_documents(path: Path, encoding: str = "utf-8") -> list[Document]:
     """Return the documents of a file.
@@ -36,6 +38,20 @@ def documents_from(texts: Iterable[str | Document]) -> list[Document]:
         raise AnisoError(message)
     numbered = enumerate(texts, start=1)
     return check_documents([t if isinstance(t, Document) else Document(str(number), t) for number, t in numbered])
+
+
+def units_of(documents: Sequence[Document]) -> list[int]:
+    """Return each document's unit of uncertainty, from 0: what is left out together when a document is left out.
+
+    Documents of the same text are one unit. Where there are more than 64, neighbours are grouped by twos, fours and so
+    on until there are no more: intervals get no wider by it, and what is kept of units stays small.
+    """
+    first: dict[str, int] = {}
+    own = [first.setdefault(document.text, len(first)) for document in documents]
+    size = 1
+    while -(-len(first) // size) > _MOST_UNITS:
+        size *= 2
+    return [unit // size for unit in own]
 
 
 def check_documents(documents: Sequence[Document]) -> list[Document]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
-from aniso_core import store
+from aniso_core import standing, store
 from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
+from aniso_core.documents import units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold, quiet_plugin
+from aniso_core.prereg import Registered
 from aniso_core.records import (
     STREAMS,
     Failure,
@@ -52,7 +54,7 @@ class Plan:
     """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
     `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
-    depends on them beyond rounding.
+    depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
     """
 
     metrics: Sequence[Metric]
@@ -62,6 +64,7 @@ class Plan:
     max_length: int | None = None
     batch_tokens: int = 1024
     kernels: Kernels = "default"
+    intervals: bool = True
     seed: int = 0
     owners: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +93,8 @@ def profile(
         message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
-    fold = Fold(plan.metrics, [document.id for document in documents])
+    units = units_of(documents) if plan.intervals else []
+    fold = Fold(plan.metrics, [document.id for document in documents], units)
     from aniso_core import kernels
 
     passing = _Pass(probe, sites, fold, plan.batch_tokens)
@@ -115,6 +119,7 @@ def profile(
             bos_rule=plan.bos,
             bos_done=tokenized.bos_done,
             duplicates=sum(texts.values()) - len(texts),
+            units=len(set(units)),
         ),
         norms=tuple(_norms(probe, sites)),
         counts=measured.counts,
@@ -129,6 +134,7 @@ def profile(
             seconds=round(time.monotonic() - clock, 3),
         ),
         spectra=measured.spectra,
+        pseudo=measured.pseudo,
     )
 
 
@@ -218,10 +224,12 @@ def judge(
     profiles: Sequence[Profile],
     seed: int = 0,
     owners: Mapping[str, str] | None = None,
+    registered: Registered | None = None,
 ) -> tuple[tuple[Verdict, ...], tuple[Failure, ...]]:
     """Return the verdicts of each hypothesis over the profiles, and the hypotheses that failed to give one.
 
-    Each hypothesis draws from its own generator, so that its verdict does not depend on which others run.
+    Each hypothesis draws from its own generator, so that its verdict does not depend on which others run; of several
+    confirmatory verdicts (`registered`) only p_adjusted and what follows from it do.
     """
     import numpy as np
 
@@ -236,7 +244,7 @@ def judge(
             failures.append(_failure("hypothesis", hypothesis.name, owners, error))
         else:
             verdicts += given
-    return tuple(verdicts), tuple(failures)
+    return standing.mark(verdicts, registered, profiles, seed), tuple(failures)
 
 
 def render(

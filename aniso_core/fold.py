@@ -10,14 +10,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.contracts import Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.moments import Moments, decompose
-from aniso_core.records import Count, Curve, Failure, Missing, Site, Spectrum
+from aniso_core.records import Count, Curve, Failure, Missing, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
@@ -31,9 +31,10 @@ Maker = Callable[[], Statistic]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a fold says when it is asked: curves, spectra, counts, and what failed."""
+    """What a fold says when it is asked: curves, pseudo-values, spectra, counts, and what failed."""
 
     curves: tuple[Curve, ...]
+    pseudo: tuple[PseudoValues, ...]
     spectra: tuple[Spectrum, ...]
     counts: tuple[Count, ...]
     failures: tuple[Failure, ...]
@@ -42,11 +43,15 @@ class Measured:
 class Fold:
     """Statistics of disjoint token classes at each site; token sets are merges of classes and cost nothing extra."""
 
-    def __init__(self, metrics: Sequence[Metric], document_ids: Sequence[str]) -> None:
-        """Keep one statistic for all metrics that ask about the same one."""
+    def __init__(self, metrics: Sequence[Metric], document_ids: Sequence[str], units: Sequence[int] = ()) -> None:
+        """Keep one statistic for all metrics that ask about the same one.
+
+        `units` are the documents' units of uncertainty, from 0; without them there are no pseudo-values.
+        """
         self._metrics = tuple(metrics)
         self.makers: tuple[Maker, ...] = tuple(dict.fromkeys(metric.over for metric in metrics))
         self._document_ids = document_ids
+        self.units = units
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
@@ -70,7 +75,7 @@ class Fold:
 
     def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
-        answers = _Answers(owner)
+        answers = _Answers(owner, max(self.units, default=-1) + 1)
         by_stream: dict[str, list[int]] = {}
         for site in sites:
             by_stream.setdefault(site.stream, []).append(site.layer)
@@ -89,13 +94,15 @@ class Fold:
             if not known:
                 known = {tokens: found for tokens in token_sets for found in asked[0].moments(tokens)}
             places = places[together:]
+        found = [
+            answers.curve(metric, stream, tokens, layers)
+            for metric in self._metrics
+            for stream, layers in by_stream.items()
+            for tokens in token_sets
+        ]
         return Measured(
-            curves=tuple(
-                answers.curve(metric, stream, tokens, layers)
-                for metric in self._metrics
-                for stream, layers in by_stream.items()
-                for tokens in token_sets
-            ),
+            curves=tuple(curve for curve, _ in found),
+            pseudo=tuple(pseudo for _, pseudo in found if pseudo is not None),
             spectra=tuple(sorted(spectra, key=lambda spectrum: spectrum.place)),
             counts=tuple(
                 Count(stream, tokens, tuple(layers), tuple(self._count(stream, tokens, layers)))
@@ -147,8 +154,11 @@ class Fold:
         for metric in self._metrics:
             key = (metric.name, held.site, tokens)
             try:
-                parts = self._parts(metric, tokens)
-                answers.values[key] = evaluate(metric, *(held.of(metric.over, classes) for classes in parts))
+                parts = list(self._parts(metric, tokens))
+                results = [held.of(metric.over, classes) for classes in parts]
+                answers.values[key] = value = evaluate(metric, *results)
+                if self.units:
+                    answers.leave_out(metric, key, value, results, [held.without(result) for result in results])
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
@@ -175,6 +185,7 @@ class _SiteResults:
     def __init__(self, held: Mapping[tuple[Maker, Site, TokenClass], Statistic], site: Site) -> None:
         self._held, self.site = held, site
         self._made: dict[tuple[Maker, tuple[TokenClass, ...]], Any] = {}
+        self._without: dict[int, Mapping[int, Any]] = {}
 
     def of(self, maker: Maker, classes: Sequence[TokenClass]) -> Any:
         """Return the statistic's result over the classes; raises UndefinedMetricError where they hold no token."""
@@ -187,6 +198,13 @@ class _SiteResults:
                 merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))
                 self._made[maker, there] = merged.result()
         return self._made[maker, there]
+
+    def without(self, result: Any) -> Mapping[int, Any]:
+        """Return one of the results without each unit of uncertainty, by unit; empty where it cannot tell."""
+        if id(result) not in self._without:
+            with quiet_plugin():
+                self._without[id(result)] = result.without_each() if hasattr(result, "without_each") else {}
+        return self._without[id(result)]
 
     def moments(self, tokens: str) -> Iterator[Moments]:
         """Yield the moments of a token set if it has any."""
@@ -210,6 +228,9 @@ class _Answers:
     """The values, gaps and failures that gather while a fold is asked, by (metric, site, token set)."""
 
     owner: Callable[[Metric], str]
+    units: int
+    pseudo: dict[tuple[str, Site, str], Mapping[int, float]] = field(default_factory=dict)
+    no_interval: dict[tuple[str, str, str], str] = field(default_factory=dict)
     values: dict[tuple[str, Site, str], float] = field(default_factory=dict)
     undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -218,9 +239,34 @@ class _Answers:
         self.undefined[key] = f"failed: {reason}"
         self.failures.setdefault(metric.name, Failure("metric", metric.name, self.owner(metric), reason))
 
-    def curve(self, metric: Metric, stream: str, tokens: str, layers: Sequence[int]) -> Curve:
+    def leave_out(
+        self,
+        metric: Metric,
+        key: tuple[str, Site, str],
+        value: float,
+        results: Sequence[Any],
+        without: Sequence[Mapping[int, Any]],
+    ) -> None:
+        """Keep the pseudo-values of a value, or why there are none."""
+        from aniso_core.intervals import pseudo_values
+
+        name, site, tokens = key
+        if (name, site.stream, tokens) in self.no_interval:
+            return
+        try:
+            with quiet_plugin():
+                self.pseudo[key] = pseudo_values(metric, value, results, without)
+        except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
+            said = str(error) if isinstance(error, UndefinedMetricError) else _said(error)
+            self.no_interval[name, site.stream, tokens] = said
+
+    def curve(
+        self, metric: Metric, stream: str, tokens: str, layers: Sequence[int]
+    ) -> tuple[Curve, PseudoValues | None]:
+        """Return a metric's curve, and its pseudo-values where every layer has them that has a value."""
         keys = [(layer, (metric.name, Site(layer, stream), tokens)) for layer in layers]
-        return Curve(
+        reason = self.no_interval.get((metric.name, stream, tokens), "")
+        made = Curve(
             metric=metric.name,
             unit=metric.unit,
             stream=stream,
@@ -228,7 +274,24 @@ class _Answers:
             layers=tuple(layers),
             values=tuple(self.values.get(key) for _, key in keys),
             missing=tuple(Missing(layer, self.undefined[key]) for layer, key in keys if key in self.undefined),
+            no_interval=reason,
         )
+        if reason or not any(key in self.pseudo for _, key in keys):
+            return made, None
+        import numpy as np
+
+        from aniso_core.intervals import bounds
+
+        values = np.full((self.units, len(layers)), np.nan)
+        for column, (_, key) in enumerate(keys):
+            for unit, number in self.pseudo.get(key, {}).items():
+                values[unit, column] = number
+        corrected, se, low, high = (
+            tuple(None if np.isnan(number) else float(number) for number in numbers)
+            for numbers in bounds(values, metric)
+        )
+        made = replace(made, corrected=corrected, se=se, low=low, high=high)
+        return made, PseudoValues(metric.name, stream, tokens, tuple(layers), values)
 
 
 def evaluate(metric: Metric, *results: Any) -> float:

@@ -18,7 +18,7 @@ from aniso_core.contracts import Statistic
 from aniso_core.memory import room
 from aniso_core.records import Site
 from aniso_core.running import RunningMoments
-from aniso_core.tokens import CLASSES, TokenClass, Tokens
+from aniso_core.tokens import CLASSES, Runs, TokenClass, Tokens
 
 if TYPE_CHECKING:
     from aniso_core.fold import Fold
@@ -57,12 +57,12 @@ class _Arrival:
         return cls(site, layout, str(states.dtype).removeprefix("torch."), tokens, outlier, tally, ready)
 
 
-def _lent(tokens: Tokens, index: torch.Tensor) -> Tokens:
+def _lent(tokens: Tokens, index: torch.Tensor, runs: Runs) -> Tokens:
     """Return the tokens at `index` (int64[m]), their states in memory that the next call writes over."""
     states = room("tokens", tokens.states, (len(index), tokens.states.shape[1]))
     torch.index_select(tokens.states, 0, index, out=states)
     norms, document, position = (tensor.index_select(0, index) for tensor in tokens.tensors[1:])
-    return Tokens(states, norms, document, position, tokens.half)
+    return Tokens(states, norms, document, position, tokens.half, runs)
 
 
 class Intake:
@@ -86,7 +86,7 @@ class Intake:
         """
         device = states.device
         if device not in self._layouts:
-            self._layouts[device] = Layout(self._batch, device)
+            self._layouts[device] = Layout(self._batch, device, self._fold.units)
         self._waiting.append(_Arrival.of(site, self._layouts[device], states))
         while len(self._waiting) > _LATE.get(device.type, 0):
             self._take_in(self._waiting.popleft())
@@ -118,7 +118,8 @@ class Intake:
                     # A copy for each, so that a statistic that writes into its tokens or keeps them spoils no other;
                     # the core's own does neither.
                     chosen = _lent if maker is RunningMoments else Tokens.take
-                    self._fold.take(maker, arrival.site, name, chosen(arrival.tokens, found[name]))
+                    part = chosen(arrival.tokens, found[name], arrival.layout.runs(found[name]))
+                    self._fold.take(maker, arrival.site, name, part)
                 self._taken.add(share)
 
     @contextlib.contextmanager

@@ -23,7 +23,8 @@ def shares(m: Moments) -> Array:
 
 def top_eigenvalue_share(m: Moments) -> float:
     """Return lambda_1 / sum lambda, 1/d to 1: the reciprocal of the stable rank."""
-    return float(shares(m)[0])
+    m.require_spread()
+    return m.top_eigenvalue / m.trace
 
 
 def eigenvalue_variance(m: Moments) -> float:
@@ -31,7 +32,7 @@ def eigenvalue_variance(m: Moments) -> float:
     if m.count < 2:  # noqa: PLR2004 - a variance needs two states
         message = "one token has no variance"
         raise UndefinedMetricError(message)
-    return float(m.spectrum.var())
+    return m.square_trace / m.width - (m.trace / m.width) ** 2
 
 
 def eigenvalue_dispersion(m: Moments) -> float:
@@ -50,7 +51,8 @@ def effective_rank(m: Moments) -> float:
 
 def participation_ratio(m: Moments) -> float:
     """Return (sum lambda)^2 / sum lambda^2, 1 to min(n - 1, d)."""
-    return float(1.0 / (shares(m) ** 2).sum())
+    m.require_spread()
+    return m.trace**2 / m.square_trace
 
 
 def participation_ratio_unbiased(m: Moments) -> float:
@@ -65,7 +67,7 @@ def participation_ratio_unbiased(m: Moments) -> float:
     if n < _UNBIASED_LEAST:
         message = f"the unbiased participation ratio needs {_UNBIASED_LEAST} tokens and there are {n}"
         raise UndefinedMetricError(message)
-    of_square, square, n_q = float((m.spectrum**2).sum()), m.trace**2, n * m.quartic * n / (n - 1)
+    of_square, square, n_q = m.square_trace, m.trace**2, n * m.quartic * n / (n - 1)
     above = 2 * of_square + (n**2 - 3 * n + 1) * square - n_q
     below = (n - 1) * (n - 2) * of_square + square - n_q
     if below <= 0 or above <= 0:
@@ -82,11 +84,18 @@ def isoscore(m: Moments) -> float:
     return (participation_ratio(m) - 1.0) / (m.width - 1.0)
 
 
+def cross_fit_share(m: Moments) -> float:
+    """Return the share of the variance along a direction found in the other half of the documents, 0 to 1."""
+    from aniso_core.leaveout import cross_fit_share
+
+    return cross_fit_share(m)
+
+
 def top_share(k: int) -> Metric:
     """Return the metric sum of the first `k` p_i, the notebooks' var_top1, var_top10 and var_top50."""
 
     def share(m: Moments) -> float:
-        return float(shares(m)[:k].sum())
+        return top_eigenvalue_share(m) if k == 1 else float(shares(m)[:k].sum())
 
     share.__doc__ = f"Return the share of the variance in the first {k} principal directions, 0 to 1."
     return Metric(
@@ -153,7 +162,7 @@ def first_token_share(m: Moments, first: Moments) -> float:
     m.require_spread()
     v = m.top_direction
     held = first.variance_along(v) * (first.count - 1) + first.count * float(v @ (first.mean - m.mean)) ** 2
-    return held / (float(m.spectrum[0]) * (m.count - 1))
+    return held / (m.top_eigenvalue * (m.count - 1))
 
 
 def massive_activation(m: Moments) -> float:
@@ -249,6 +258,17 @@ def aniso_metrics() -> list[Metric]:
             direction="lower is more anisotropic",
             invariances=_SPECTRAL,
             source="Rudman et al. 2022, 2108.07344",
+        ),
+        Metric(
+            "cross-fit-share",
+            cross_fit_share,
+            unit="share",
+            summary="top-eigenvalue share along a direction found in other documents",
+            low=0.0,
+            high=1.0,
+            direction="higher is more anisotropic",
+            invariances=_SPECTRAL,
+            source="lower end of a bracket around the share; docs/statistics.md",
         ),
         top_share(1),
         top_share(10),

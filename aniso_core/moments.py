@@ -12,7 +12,11 @@ from aniso_core.errors import UndefinedMetricError
 from aniso_core.records import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import ArrayLike
+
+    from aniso_core.unitsums import Parts
 
 _ROUNDING = 1e-14
 """Total variance, relative to the mean square norm, below which states differ by float32 rounding alone."""
@@ -29,7 +33,8 @@ class Moments:
     Euclidean norms (divisor n); `trace` of the covariance (divisor n - 1); `quartic`, the mean fourth power of the
     distance from the mean; `peak`, the largest |coordinate|, and `peak_ratio`, that over the median |coordinate|
     of the state that holds it. Either `rows` [n, d], centred (in the states' precision), with their `gram` matrix
-    [n, n] (n < d), or `scatter` [d, d], the sum of the centred states' outer products. Arrays are read-only.
+    [n, n] (n < d), or `scatter` [d, d], the sum of the centred states' outer products. Arrays are read-only. `parts`
+    returns what each unit of uncertainty holds of the sums about the mean; None where that was not kept.
     """
 
     count: int
@@ -44,6 +49,7 @@ class Moments:
     rows: Array | None = None
     gram: Array | None = None
     scatter: Array | None = None
+    parts: "Callable[[], Parts] | None" = None
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
@@ -52,15 +58,15 @@ class Moments:
                 _frozen(array)
 
     @classmethod
-    def of(cls, states: "ArrayLike") -> "Moments":
-        """Return the moments of states float[n, d], n >= 1."""
+    def of(cls, states: "ArrayLike", document: "Sequence[int] | None" = None) -> "Moments":
+        """Return the moments of states float[n, d], n >= 1, of one document unless told."""
         import numpy as np
 
         from aniso_core.running import RunningMoments
         from aniso_core.tokens import Tokens
 
         running = RunningMoments()
-        running.update(Tokens.of(np.array(states, dtype=np.float64)))
+        running.update(Tokens.of(np.array(states, dtype=np.float64), document))
         return running.result()
 
     @property
@@ -76,14 +82,36 @@ class Moments:
         return _frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
+    def top_eigenvalue(self) -> float:
+        """The largest eigenvalue of the covariance."""
+        return float(self.spectrum[0])
+
+    @cached_property
+    def square_trace(self) -> float:
+        """The trace of the squared covariance, which is the sum of the squared eigenvalues; needs no spectrum."""
+        return float((self.side**2).sum()) / max(self.count - 1, 1) ** 2
+
+    @cached_property
     def top_direction(self) -> Array:
         """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
         from aniso_core.spectrum import top_eigenvector
 
-        vector = top_eigenvector(self.side, float(self.spectrum[0]) * max(self.count - 1, 1))
+        vector = top_eigenvector(self.side, self.top_eigenvalue * max(self.count - 1, 1))
         if self.rows is not None:
             vector = vector @ self.rows
         return _frozen(vector / math.sqrt(vector @ vector))
+
+    @cached_property
+    def leading_directions(self) -> Array:
+        """About the first eight eigenvectors of the covariance, float64[d, k], first one first."""
+        from aniso_core.spectrum import leading
+
+        return _frozen(leading(self.side, self.rows))
+
+    @cached_property
+    def held(self) -> "Parts | None":
+        """What each unit of uncertainty holds of the sums; None where that was not kept."""
+        return None if self.parts is None else self.parts()
 
     @cached_property
     def cov(self) -> Array:
@@ -96,6 +124,12 @@ class Moments:
         if self.rows is not None:
             return float(((self.rows @ direction) ** 2).sum() / max(self.count - 1, 1))
         return float(direction @ self.cov @ direction)
+
+    def without_each(self) -> "dict[int, Moments]":
+        """Return the moments without each unit of uncertainty, by unit; empty where what units hold was not kept."""
+        from aniso_core.leaveout import without_each
+
+        return without_each(self)
 
     def require_spread(self) -> None:
         """Raise UndefinedMetricError where the states do not vary, so that no share of variance exists."""

@@ -105,7 +105,11 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class PromptsInfo:
-    """The measured text: name, hash of the texts in order, and how it became tokens."""
+    """The measured text: name, hash of the texts in order, and how it became tokens.
+
+    `units` is the number of units of uncertainty: documents, or groups of them where there are many or texts repeat; 0
+    where it was not kept what they hold.
+    """
 
     name: str
     sha256: str
@@ -116,6 +120,7 @@ class PromptsInfo:
     bos_rule: str
     bos_done: str
     duplicates: int = 0
+    units: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,9 @@ class Missing:
 class Curve:
     """One metric over the layers of one stream and token set.
 
-    `values[i]` belongs to `layers[i]` and is None where the metric is undefined (then `missing` says why).
-    `low` and `high` bound the 95 % interval and are empty where none was computed.
+    `values[i]` belongs to `layers[i]` and is None where the metric is undefined (then `missing` says why). Over
+    documents: `corrected` is the estimate free of first-order bias, `se` its standard error, `low` and `high` its 95 %
+    interval; they are empty where none was computed, and `no_interval` says why.
     """
 
     metric: str
@@ -143,6 +149,9 @@ class Curve:
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     missing: tuple[Missing, ...] = ()
+    corrected: tuple[float | None, ...] = ()
+    se: tuple[float | None, ...] = ()
+    no_interval: str = ""
 
     def array(self) -> Array:
         """Return the values as float64[layers], NaN where the metric is undefined."""
@@ -180,6 +189,37 @@ class Spectrum:
     __hash__ = None  # type: ignore[assignment] # arrays have no hash
 
 
+@dataclass(frozen=True, eq=False)
+class PseudoValues:
+    """Pseudo-values of one metric on one stream and token set, float64[units, layers].
+
+    n * value - (n - 1) * value(-u) for each of n units u of uncertainty (a document, or several that are left out
+    together); NaN where a unit has no such token or the metric no value.
+    """
+
+    metric: str
+    stream: str
+    tokens: str
+    layers: tuple[int, ...]
+    values: Array
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What the values are of."""
+        return self.metric, self.stream, self.tokens
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other holds the same values of the same metric, stream, token set and layers."""
+        import numpy as np
+
+        if not isinstance(other, PseudoValues):
+            return NotImplemented
+        same = (self.place, self.layers) == (other.place, other.layers)
+        return same and np.array_equal(self.values, other.values, equal_nan=True)
+
+    __hash__ = None  # type: ignore[assignment] # arrays have no hash
+
+
 @dataclass(frozen=True)
 class Count:
     """How many tokens a token set holds at each layer of a stream (the outlier class differs by site)."""
@@ -205,7 +245,8 @@ class Provenance:
     """What made a profile: versions, plugins of its metrics, seed, batch size, start (ISO 8601, UTC) and duration.
 
     `batch_tokens` is what memory allowed; `kernels` says which matrix kernels ran the model, and what a probe of the
-    fast ones found.
+    fast ones found. `prereg` is the SHA-256 of the claims that were preregistered for this run, `preregistered` their
+    time.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -216,6 +257,8 @@ class Provenance:
     started: str = ""
     seconds: float = 0.0
     source: str = ""
+    prereg: str = ""
+    preregistered: str = ""
 
 
 @dataclass(frozen=True)
@@ -233,6 +276,7 @@ class Profile:
     failures: tuple[Failure, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     spectra: tuple[Spectrum, ...] = ()
+    pseudo: tuple[PseudoValues, ...] = ()
     format: int = FORMAT
 
     def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
@@ -253,6 +297,11 @@ class Profile:
         """Return the curve of `metric` as `curve` does, None where the profile holds no such curve."""
         found = self._stored(metric, stream, tokens)
         return self._paper_view(metric, tokens) if found is None and stream == PAPER else found
+
+    def pseudo_values(self, metric: str, stream: str = "residual", tokens: str = "all") -> PseudoValues | None:
+        """Return the pseudo-values of `metric`, None where the profile holds none."""
+        wanted = (metric, stream, tokens)
+        return next((found for found in self.pseudo if found.place == wanted), None)
 
     def spectrum(self, layer: int, stream: str = "residual", tokens: str = "all") -> Array:
         """Return the eigenvalues at a site, float64[d] descending; raises AnisoError where none were kept."""
@@ -299,6 +348,9 @@ class Profile:
             values=tuple(curve.values[i] for curve, i in take),
             low=tuple(curve.low[i] for curve, i in take) if bounded else (),
             high=tuple(curve.high[i] for curve, i in take) if bounded else (),
+            corrected=tuple(curve.corrected[i] for curve, i in take) if bounded else (),
+            se=tuple(curve.se[i] for curve, i in take) if bounded else (),
+            no_interval=residual.no_interval or end.no_interval,
             missing=tuple(m for curve, layer in pick for m in curve.missing if m.layer == layer),
         )
 
@@ -309,7 +361,9 @@ class Verdict:
 
     `outcome` is the answer, `label` the criterion's own word for it (as "excellent"), `because` one sentence.
     `false_positive_rate` is how often this criterion says "supported" on profiles where the claim is false, measured
-    for this number of states under the null that `false_positive_null` names. `details` are the numbers behind it.
+    for this number of states under the null that `false_positive_null` names. `low` and `high` bound the estimate at
+    95 %; `flags` are what weakens the verdict; `p_adjusted` counts the other confirmatory claims (Holm). `details` are
+    the numbers behind it.
     """
 
     hypothesis: str
@@ -320,6 +374,13 @@ class Verdict:
     label: str = ""
     estimate: float | None = None
     p: float | None = None
+    low: float | None = None
+    high: float | None = None
+    stream: str = ""
+    tokens: str = ""
+    flags: tuple[str, ...] = ()
+    standing: Literal["", "confirmatory", "exploratory"] = ""
+    p_adjusted: float | None = None
     false_positive_rate: float | None = None
     false_positive_null: str = ""
     reference: str = ""

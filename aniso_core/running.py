@@ -4,6 +4,7 @@ Rows are kept as they came while there are fewer than d of them, so that spectra
 through the n x n side; beyond that they are absorbed, a block at a time, into sums.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from aniso_core.errors import UndefinedMetricError
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from aniso_core.memory import Rows
     from aniso_core.sums import Sums
-    from aniso_core.tokens import Tokens
+    from aniso_core.tokens import Runs, Tokens
+    from aniso_core.unitsums import Parts
 
 _BLOCK = 1024
 """Rows that are worth a matrix product: its rate is flat from here on, and its sum in float64 costs little of it."""
@@ -29,6 +31,7 @@ class RunningMoments:
         from aniso_core.memory import Rows
 
         self._rows = Rows()
+        self._runs: list[tuple[int, int]] = []
         self._sums: Sums | None = None
         self._shared = False
         self._half: torch.dtype | None = None
@@ -40,7 +43,7 @@ class RunningMoments:
             return
         peak = max(self._peak, _peak(tokens.states, self._peak[0]))
         self._half = tokens.half if tokens.states.is_cuda else None
-        self._take_in(tokens.states, tokens.norms)
+        self._take_in(tokens.states, tokens.norms, tokens.runs)
         self._peak = peak
 
     def merge(self, other: Self) -> Self:
@@ -55,19 +58,19 @@ class RunningMoments:
             both._sums, both._shared, self._shared, other._shared = held[0], True, True, True
         for part in (self, other):
             if len(part._rows):
-                both._take_in(part._rows.held, _lengths(part._rows.held))
+                both._take_in(part._rows.held, _lengths(part._rows.held), part._runs)
         return both
 
     def result(self) -> Moments:
         """Return the moments; raises UndefinedMetricError where nothing was seen."""
         if self._sums is not None:
-            return _of_many(self._sums, self._rows, self._peak)
+            return _of_many(self._sums, self._rows, self._runs, self._peak)
         if not len(self._rows):
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
-        return _of_few(self._rows.held, self._peak)
+        return _of_few(self._rows.held, self._runs, self._peak)
 
-    def _take_in(self, rows: "torch.Tensor", norms: "torch.Tensor") -> None:
+    def _take_in(self, rows: "torch.Tensor", norms: "torch.Tensor", runs: "Runs") -> None:
         import torch
 
         from aniso_core.memory import Rows
@@ -75,14 +78,16 @@ class RunningMoments:
 
         if len(self._rows) + len(rows) < _least(rows.shape[1], begun=self._sums is not None):
             self._rows.append(rows)
+            self._runs += runs
             return
         if len(self._rows):
             kept = self._rows.held
             rows, norms = torch.cat([kept, rows]), torch.cat([_lengths(kept), norms])
-        sums = Sums(rows, norms, self._half) if self._sums is None else self._sums
+            runs = (*self._runs, *runs)
+        sums = Sums(rows, norms, self._half, by_unit=bool(runs)) if self._sums is None else self._sums
         sums = sums.copy() if self._shared else sums
-        sums.add(rows, norms)
-        self._sums, self._shared, self._rows = sums, False, Rows()
+        sums.add(rows, norms, runs)
+        self._sums, self._shared, self._rows, self._runs = sums, False, Rows(), []
 
 
 def _least(width: int, *, begun: bool) -> int:
@@ -97,7 +102,7 @@ def _lengths(rows: "torch.Tensor") -> "torch.Tensor":
     return lengths
 
 
-def _of_few(states: "torch.Tensor", peak: tuple[float, float]) -> Moments:
+def _of_few(states: "torch.Tensor", runs: "Runs", peak: tuple[float, float]) -> Moments:
     """Return the moments of fewer states than their width, through their Gram matrix.
 
     It is multiplied in the states' precision, about their rounded mean, and centred in float64.
@@ -105,6 +110,7 @@ def _of_few(states: "torch.Tensor", peak: tuple[float, float]) -> Moments:
     import torch
 
     from aniso_core.kernels import for_products
+    from aniso_core.unitsums import parts_of_rows
 
     count, lengths = len(states), _lengths(states).double()
     inverse = torch.where(lengths > 0, lengths, torch.inf).reciprocal()
@@ -129,10 +135,11 @@ def _of_few(states: "torch.Tensor", peak: tuple[float, float]) -> Moments:
         peak_ratio=peak[1],
         rows=_numpy(rows),
         gram=_numpy(gram),
+        parts=partial(parts_of_rows, states, runs, mean) if runs else None,
     )
 
 
-def _of_many(sums: "Sums", more: "Rows", peak: tuple[float, float]) -> Moments:
+def _of_many(sums: "Sums", more: "Rows", runs: "Runs", peak: tuple[float, float]) -> Moments:
     """Return the moments of what sums hold and of rows beside them."""
     import torch
 
@@ -156,7 +163,15 @@ def _of_many(sums: "Sums", more: "Rows", peak: tuple[float, float]) -> Moments:
         peak=peak[0],
         peak_ratio=peak[1],
         scatter=_numpy(scatter),
+        parts=partial(_parts, sums, few, runs, mean) if sums.knows_units else None,
     )
+
+
+def _parts(sums: "Sums", rows: "torch.Tensor", runs: "Runs", centre: "torch.Tensor") -> "Parts":
+    from aniso_core.unitsums import joined, parts_of_rows
+
+    parts = [*sums.parts(centre), *([parts_of_rows(rows, runs, centre)] if runs else [])]
+    return parts[0] if len(parts) == 1 else joined(parts)
 
 
 def _peak(states: "torch.Tensor", known: float) -> tuple[float, float]:

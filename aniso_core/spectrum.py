@@ -11,6 +11,8 @@ from aniso_core.records import Array
 _SMALL = 256
 _STEPS = 3
 _CONVERGED = 1e-10
+_LEADING, _POWERS = 8, 4
+_WHOLE = 128  # side up to which all eigenvectors cost little more than the first ones
 
 
 def eigenvalues(side: Array, count: int, width: int) -> Array:
@@ -44,6 +46,31 @@ def top_eigenvector(side: Array, top: float) -> Array:
         if np.linalg.norm(side @ vector - top * vector) <= _CONVERGED * top:
             break
     return vector
+
+
+def leading(side: Array, rows: Array | None) -> Array:
+    """Return about the first eight eigenvectors of a scatter matrix, float64[d, k], largest eigenvalue first.
+
+    `side` is that matrix float64[d, d], or the Gram matrix float64[n, n] of its `rows` float[n, d].
+    """
+    vectors = _first(side)
+    return vectors if rows is None else np.asarray(np.linalg.qr(rows.T @ vectors).Q)
+
+
+def _first(side: Array) -> Array:
+    """Return them for `side`, from a block Krylov space: the error of its quotients is the square of what it misses."""
+    size = len(side)
+    wanted = min(_LEADING, size)
+    if size <= _WHOLE:
+        return np.ascontiguousarray(np.linalg.eigh(side)[1][:, ::-1][:, :wanted])
+    block = np.linalg.qr(np.random.default_rng(0).standard_normal((size, wanted))).Q
+    blocks = []
+    for _ in range(_POWERS):
+        block = np.linalg.qr(side @ block).Q
+        blocks.append(block)
+    space = np.linalg.qr(np.concatenate(blocks, axis=1)).Q
+    vectors = np.linalg.eigh(space.T @ side @ space)[1]
+    return np.asarray(space @ vectors[:, ::-1][:, :wanted])
 
 
 # The threads of torch's library and of numpy's wait for work by spinning, each on the other's cores: where the work is

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Array, Failure, Profile, ReportFile, Spectrum, Verdict
+from aniso_core.records import FORMAT, Array, Failure, Profile, PseudoValues, ReportFile, Spectrum, Verdict
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
@@ -48,7 +48,7 @@ def run_files(
     profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
 ) -> list[ReportFile]:
     """Return the files that are the record of a run."""
-    bare = replace(profile, spectra=())
+    bare = replace(profile, spectra=(), pseudo=())
     record = RunRecord(
         request=request,
         model=msgspec.to_builtins(profile.model),
@@ -97,7 +97,13 @@ def load(folder: Path | str) -> Profile:
     """Return the profile of a run directory, spectra included; raises AnisoError where it is none or damaged."""
     path = Path(folder)
     profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
-    return replace(profile, spectra=tuple(sorted(_spectra(path / ARRAYS), key=lambda spectrum: spectrum.place)))
+    arrays = _read_arrays(path / ARRAYS)
+    try:
+        spectra = sorted(_spectra(arrays), key=lambda spectrum: spectrum.place)
+        return replace(profile, spectra=tuple(spectra), pseudo=tuple(_pseudo(arrays, profile)))
+    except (ValueError, TypeError, AttributeError) as error:
+        message = f"{visible(path / ARRAYS)} is damaged ({visible(error)}); measure it again."
+        raise AnisoError(message) from error
 
 
 def load_judged(folder: Path) -> Judged:
@@ -187,28 +193,46 @@ def _arrays(profile: Profile) -> bytes:
     from safetensors.numpy import save as to_bytes
 
     arrays = {f"spectrum/{s.stream}/{s.tokens}/{s.layer}": np.ascontiguousarray(s.values) for s in profile.spectra}
+    arrays |= {f"pseudo/{p.stream}/{p.tokens}/{p.metric}": np.ascontiguousarray(p.values) for p in profile.pseudo}
     return to_bytes(arrays)
 
 
-def _spectra(path: Path) -> Iterator[Spectrum]:
+def _read_arrays(path: Path) -> Mapping[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        arrays = load_file(path)
-        for name, values in arrays.items():
-            _, stream, tokens, layer = name.split("/")
-            yield Spectrum(stream, tokens, int(layer), _spectrum_row(name, values))
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        arrays: Mapping[str, Array] = load_file(path)
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # of a type that numpy lacks
         message = f"{visible(path)} is damaged ({visible(error)}); measure it again."
         raise AnisoError(message) from error
+    return arrays
 
 
-def _spectrum_row(name: str, values: Array) -> Array:
+def _spectra(arrays: Mapping[str, Array]) -> Iterator[Spectrum]:
+    for name, values in arrays.items():
+        kind, stream, tokens, layer = name.split("/", 3)
+        if kind == "spectrum":
+            yield Spectrum(stream, tokens, int(layer), _checked(name, values, 1))
+
+
+def _pseudo(arrays: Mapping[str, Array], profile: Profile) -> Iterator[PseudoValues]:
+    """Yield the pseudo-values in the order of the curves that they are of."""
+    for curve in profile.curves:
+        name = f"pseudo/{curve.stream}/{curve.tokens}/{curve.metric}"
+        if name in arrays:
+            values = _checked(name, arrays[name], 2)
+            if values.shape[1] != len(curve.layers):
+                message = f"{name} has {values.shape[1]} layers and its curve has {len(curve.layers)}"
+                raise ValueError(message)
+            yield PseudoValues(curve.metric, curve.stream, curve.tokens, curve.layers, values)
+
+
+def _checked(name: str, values: Array, axes: int) -> Array:
     import numpy as np
 
-    if values.dtype != np.float64 or values.ndim != 1:
-        message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64[d]"
+    if values.dtype != np.float64 or values.ndim != axes:
+        message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64 with {axes} axes"
         raise ValueError(message)
     return values
 

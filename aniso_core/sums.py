@@ -8,6 +8,8 @@ from torch import Tensor
 
 from aniso_core.kernels import for_products
 from aniso_core.memory import room
+from aniso_core.tokens import Runs
+from aniso_core.unitsums import Parts, UnitSums
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
@@ -25,10 +27,11 @@ class Sums:
     are exact) where their mean is no larger than their spread, else centred and split into two halves.
     """
 
-    def __init__(self, rows: Tensor, norms: Tensor, half: torch.dtype | None = None) -> None:
+    def __init__(self, rows: Tensor, norms: Tensor, half: torch.dtype | None = None, *, by_unit: bool = False) -> None:
         """Start with nothing, about the mean of `rows` float[n, d] and of their `norms` float[n].
 
-        `half` is the half precision that all rows are exact in, to multiply in it; None to multiply as they are.
+        `half` is the half precision that all rows are exact in, to multiply in it; None to multiply as they are. With
+        `by_unit` it is also kept what each unit holds of the sums.
         """
         width = rows.shape[1]
         self.count = 0
@@ -44,16 +47,17 @@ class Sums:
         self._weighted = rows.new_zeros((3, width), dtype=torch.float64)
         self._scalars = rows.new_zeros(4, dtype=torch.float64)
         self._blocks = [rows.new_zeros((stop - start, stop), dtype=torch.float64) for start, stop in _block_rows(width)]
+        self._units = [UnitSums(self.shift, self.norm_shift, rows)] if by_unit else []
 
     @property
     def mean(self) -> Tensor:
         """The mean row, float64[d]."""
-        return self.shift.double() + self._weighted[0] / self.count
+        return self.shift.double() + self._weighted[1] / self.count
 
     @property
     def unit_sum(self) -> Tensor:
         """The sum of x / |x| (zero rows count as zero), float64[d]."""
-        return self._weighted[1]
+        return self._weighted[2]
 
     @property
     def norm_sums(self) -> tuple[Tensor, Tensor]:
@@ -61,33 +65,41 @@ class Sums:
         offset = self._scalars[2] / self.count
         return self.norm_shift + offset, (self._scalars[3] - self.count * offset**2).clamp_min(0)
 
-    def add(self, rows: Tensor, norms: Tensor) -> None:
-        """Take in rows float[n, d] and their norms; all of them, or none where memory runs out."""
+    def add(self, rows: Tensor, norms: Tensor, runs: Runs = ()) -> None:
+        """Take in rows float[n, d], their norms and runs; all of them, or none where memory runs out."""
         width = rows.shape[1]
-        wide = room("sums", rows, (len(rows), width + 3))
+        more = self._units[0].columns if self._units else 3
+        wide = room("sums", rows, (len(rows), width + more))
         centred = torch.sub(rows, self.shift, out=wide[:, :width])
         square = torch.linalg.vector_norm(centred, dim=1).square_()
         inverse = torch.where(norms > 0, norms, torch.inf).reciprocal_()
-        for column, weight in zip(range(width, width + 3), (1.0, inverse, square), strict=True):
+        for column, weight in zip(range(width, width + 3), (square, 1.0, inverse), strict=True):
             wide[:, column] = weight
-        products, weighted = _products(wide, width) if self._half is None else self._half_products(wide, width)
+        if self._units:
+            with for_products(wide):
+                self._units[0].weigh(wide, norms)
+        sums = wide[:, : width + 3]
+        products, weighted = _products(sums, width) if self._half is None else self._half_products(sums, width)
         weighted = weighted.double()
-        if self.count and bool(weighted[0] @ weighted[0] > _FAR * len(rows) * square.sum()):
-            self._start_again(rows, norms)
+        if self.count and bool(weighted[1] @ weighted[1] > _FAR * len(rows) * square.sum()):
+            self._start_again(rows, norms, runs)
             return
-        weighted[1] += self.shift.double() * inverse.sum(dtype=torch.float64)
+        weighted[2] += self.shift.double() * inverse.sum(dtype=torch.float64)
         length, offset = square.double(), norms.double() - self.norm_shift
         scalars = torch.stack([length.sum(), length @ length, offset.sum(), offset @ offset])
+        if self._units:
+            with for_products(wide):
+                self._units[0].add(wide, runs)
         self.count += len(rows)
         self._weighted += weighted
         self._scalars += scalars
         for block, product in zip(self._blocks, products, strict=True):
             block.add_(product)
 
-    def _start_again(self, rows: Tensor, norms: Tensor) -> None:
+    def _start_again(self, rows: Tensor, norms: Tensor, runs: Runs) -> None:
         """Take rows in about their own mean, which lies so far from the shift that they would lose digits about it."""
-        fresh = type(self)(rows, norms, self._half)
-        fresh.add(rows, norms)
+        fresh = type(self)(rows, norms, self._half, by_unit=bool(self._units))
+        fresh.add(rows, norms, runs)
         self.__dict__.update(fresh.merged(self).__dict__)
 
     def _half_products(self, wide: Tensor, width: int) -> tuple[list[Tensor], Tensor]:
@@ -110,15 +122,16 @@ class Sums:
         twin = self._like()
         twin._weighted, twin._scalars = self._weighted.clone(), self._scalars.clone()
         twin._blocks = [block.clone() for block in self._blocks]
+        twin._units = [units.copy() for units in self._units]
         return twin
 
     def merged(self, other: Self) -> Self:
         """Return the sums over both parts, about this part's shift."""
         both = self.copy()
-        linear, delta = other._weighted[0], other.shift.double() - self.shift.double()
+        linear, delta = other._weighted[1], other.shift.double() - self.shift.double()
         square, cubic, quartic = other._about(delta)
         both.count += other.count
-        both._weighted += torch.stack([linear + other.count * delta, other.unit_sum, cubic])
+        both._weighted += torch.stack([cubic, linear + other.count * delta, other.unit_sum])
         offset = other.norm_shift - self.norm_shift
         both._scalars += torch.stack(
             [
@@ -128,6 +141,7 @@ class Sums:
                 other._scalars[3] + 2 * offset * other._scalars[2] + other.count * offset**2,
             ]
         )
+        both._units += [units.copy() for units in other._units]
         left, right = other._moved(delta)
         for (start, stop), block, theirs in zip(_block_rows(len(linear)), both._blocks, other._blocks, strict=True):
             block.add_(theirs).addmm_(left[:, start:stop].T, right[:, :stop])
@@ -150,14 +164,23 @@ class Sums:
         scatter.addmm_(torch.cat([left, more]).T, torch.cat([right, more]))
         return scatter, square + theirs.sum(), quartic + theirs @ theirs
 
+    @property
+    def knows_units(self) -> bool:
+        """Whether it was kept what each unit holds."""
+        return bool(self._units)
+
+    def parts(self, centre: Tensor) -> list[Parts]:
+        """Return what each unit holds of the sums about `centre`, as often as merges left it apart."""
+        return [units.parts(centre) for units in self._units]
+
     def _moved(self, delta: Tensor) -> tuple[Tensor, Tensor]:
         """Return factors u, v float64[3, d] such that cc' about a centre `delta` further back is cc' + u'v."""
-        linear = self._weighted[0]
+        linear = self._weighted[1]
         return torch.stack([linear, delta, self.count * delta]), torch.stack([delta, linear, delta])
 
     def _about(self, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the sums of |c|^2, |c|^2 c and |c|^4 with c + delta in place of c."""
-        linear, cubic = self._weighted[0], self._weighted[2]
+        cubic, linear = self._weighted[0], self._weighted[1]
         square, quartic = self._scalars[0], self._scalars[1]
         length, along, slope = delta @ delta, self._times(delta), delta @ linear
         moved = square + 2 * slope + self.count * length

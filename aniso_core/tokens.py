@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from aniso_core.errors import AnisoError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TokenClass = Literal["first", "outlier", "rest"]
+Runs = Sequence[tuple[int, int]]
+"""Units of uncertainty and how many tokens each has in a row: (unit, tokens) in the order of the tokens."""
 
 CLASSES: tuple[TokenClass, ...] = ("first", "outlier", "rest")
 """first: special tokens that the tokenizer added and the first content token of each window; outlier: any other
@@ -78,7 +81,8 @@ class Tokens:
 
     `states` float[n, d] (a torch tensor, float32 or float64, on the model's device), `norms` float[n] their
     Euclidean norms, `document` and `position` int64[n] (position counts from the start of the window), `half` the
-    half precision that the model gave, None where it gave more.
+    half precision that the model gave, None where it gave more. `runs` are the units of uncertainty (a document, or
+    several that are left out together) and how many tokens each has in a row; empty where nothing is left out later.
     """
 
     states: "torch.Tensor"
@@ -86,20 +90,21 @@ class Tokens:
     document: "torch.Tensor"
     position: "torch.Tensor"
     half: "torch.dtype | None" = None
+    runs: "Runs" = ()
 
     def __len__(self) -> int:
         """Return the number of tokens."""
         return int(self.states.shape[0])
 
-    def take(self, index: "torch.Tensor") -> "Tokens":
-        """Return the tokens at `index` (int64[m]), copied."""
+    def take(self, index: "torch.Tensor", runs: "Runs" = ()) -> "Tokens":
+        """Return the tokens at `index` (int64[m]), copied; `runs` are theirs."""
         states, norms, document, position = (tensor.index_select(0, index) for tensor in self.tensors)
-        return Tokens(states, norms, document, position, self.half)
+        return Tokens(states, norms, document, position, self.half, runs)
 
     def copied(self) -> "Tokens":
         """Return a copy."""
         states, norms, document, position = (tensor.clone() for tensor in self.tensors)
-        return Tokens(states, norms, document, position, self.half)
+        return Tokens(states, norms, document, position, self.half, self.runs)
 
     @property
     def tensors(self) -> "tuple[torch.Tensor, ...]":
@@ -113,7 +118,13 @@ class Tokens:
 
         held = torch.as_tensor(states)
         where = torch.zeros(len(held), dtype=torch.int64) if document is None else torch.as_tensor(document)
-        return cls(held, torch.linalg.vector_norm(held, dim=1), where, torch.arange(len(held)))
+        norms = torch.linalg.vector_norm(held, dim=1)
+        return cls(held, norms, where, torch.arange(len(held)), runs=runs_of(where.tolist()))
+
+
+def runs_of(units: Iterable[int]) -> Runs:
+    """Return the units of tokens in order as runs: (unit, tokens in a row)."""
+    return tuple((unit, len(list(same))) for unit, same in groupby(units))
 
 
 def texts_sha256(documents: Iterable[Document]) -> str:

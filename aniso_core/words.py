@@ -1,12 +1,27 @@
 """Verdicts in words: the outcome, the reason, and how often the criterion is wrong."""
 
+from collections.abc import Iterator
+
 from aniso_core.records import Verdict
 from aniso_core.text import sentence, short
 
 
+def heading(verdict: Verdict) -> str:
+    """Return what a verdict is about: hypothesis, subject, and what was judged where the criterion has a choice."""
+    where = f", {verdict.stream} stream, {verdict.tokens} tokens" if verdict.stream else ""
+    return f"{short(verdict.hypothesis)}, {short(verdict.subject)}{where}"
+
+
 def told(verdict: Verdict) -> str:
-    """Return a verdict as a paragraph: outcome, reason, and the criterion's error rate where it claimed something."""
-    return " ".join(part for part in (f"{outcome(verdict)}.", because(verdict), error_rate(verdict)) if part)
+    """Return a verdict as a paragraph: outcome, reason, how often the criterion is wrong, and what weakens it."""
+    return " ".join(part for part in (f"{outcome(verdict)}.", *reasons(verdict)) if part)
+
+
+def reasons(verdict: Verdict) -> Iterator[str]:
+    """Yield what stands behind an outcome, each part one sentence or more."""
+    yield because(verdict)
+    yield error_rate(verdict)
+    yield from (sentence(short(flag, 300)) for flag in verdict.flags)
 
 
 def outcome(verdict: Verdict) -> str:
@@ -21,6 +36,8 @@ def error_rate(verdict: Verdict) -> str:
     if verdict.outcome in {"not_testable", "descriptive"}:
         return ""
     rate = verdict.false_positive_rate
+    if verdict.criterion == "rigorous" and rate is not None:
+        return f"Tested at level {rate:g}."
     if rate is None:
         return "How often this criterion supports a false claim is not known."
     under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
@@ -29,8 +46,17 @@ def error_rate(verdict: Verdict) -> str:
 
 def because(verdict: Verdict) -> str:
     """Return the verdict's reason as a sentence."""
-    p = f" p = {verdict.p:.3g}." if verdict.p is not None else ""
-    return (sentence(short(verdict.because, 600)) + p).strip()
+    return f"{sentence(short(verdict.because, 600))} {_p(verdict)}".strip()
+
+
+def _p(verdict: Verdict) -> str:
+    if verdict.p is None:
+        return ""
+    what = "p against the claim" if verdict.criterion == "rigorous" and verdict.outcome == "refuted" else "p"
+    small = verdict.p < 0.001  # noqa: PLR2004 - below it nobody counts zeros
+    p = f"{what} < 0.001" if small else f"{what} = {verdict.p:.3g}"
+    joint = f", with all confirmatory claims {verdict.p_adjusted:.3g} (Holm)" if verdict.p_adjusted is not None else ""
+    return f"{p}{joint}."
 
 
 def _often(rate: float) -> str:

@@ -72,6 +72,7 @@ def test_show_and_list_agree(group, aniso):
         (["profile", "--max-length", "-3"], "-3 is not in the range x>=1"),
         (["profile", "--seed", "one"], "'one' is not a valid integer"),
         (["test"], "Missing argument 'RUN...'"),
+        (["compare", "published:gemma-2b"], "give two or more"),
         (["export", "x"], "Missing option '--format'"),
         (["completion", "cmd"], "'cmd' is not one of 'bash', 'zsh', 'fish'"),
     ],
@@ -98,7 +99,19 @@ def test_a_command_alone_shows_its_help_readably(args, aniso):
     assert max(map(len, said.splitlines())) <= 80
 
 
-COMMANDS = ("", "profile", "test", "report", "export", *LISTS, "plugins", "doctor", "completion")
+COMMANDS = (
+    "",
+    "profile",
+    "preregister",
+    "test",
+    "compare",
+    "report",
+    "export",
+    *LISTS,
+    "plugins",
+    "doctor",
+    "completion",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -331,6 +344,7 @@ HOSTILE = "x\x1b[31m\x1b]0;owned\x07\u202eder\x9b5n"
         ["metrics", "show", HOSTILE],
         ["test", HOSTILE],
         ["test", f"published:{HOSTILE}"],
+        ["compare", HOSTILE, "published:gemma-2b"],
         ["report", HOSTILE],
         ["export", HOSTILE, "--format", "csv"],
     ],

@@ -16,7 +16,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import aniso_core as aniso
-from aniso_core import cli, contracts, hookspecs, records, store, tokens
+from aniso_core import cli, contracts, hookspecs, inference, prereg, records, store, tokens
 from aniso_core.plugins import KINDS, registry
 
 ROOT = Path(__file__).parent.parent
@@ -47,11 +47,16 @@ STORED = (
     records.Failure,
     records.Provenance,
     records.Spectrum,
+    records.PseudoValues,
     records.Verdict,
+    prereg.Registered,
+    prereg.Preregistration,
 )
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("aniso_"))
 # Commands that read no model and no folder, so that they run anywhere and at once.
-QUICK = re.compile(r"aniso (\w+ list|\w+ show (?!mean-share)|(test|export) published:|plugins|doctor --offline)")
+QUICK = re.compile(
+    r"aniso (\w+ list|\w+ show (?!mean-share)|(test|compare|export) published:|plugins|doctor --offline)"
+)
 
 
 def read(page):
@@ -159,6 +164,13 @@ def test_plugin_guide_names_every_member(protocol):
     members = [name for name in vars(protocol) if not name.startswith("_")]
     named = first_cells(section("docs/plugins.md", protocol.__name__))
     assert named == members
+
+
+def test_plugin_guide_names_every_test_over_documents():
+    """The plugin guide's table of tests over documents has all of them and no other."""
+    functions = {name for name in inference.__all__ if inspect.isfunction(getattr(inference, name))}
+    named = first_cells(section("docs/plugins.md", "Tests over documents"))
+    assert sorted(named) == sorted(functions)
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -11,8 +11,21 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     0: {"records", "errors", "text"},
-    1: {"contracts", "moments", "running", "spectrum", "sums", "memory", "kernels", "batches", "tokens"},
+    1: {
+        "contracts",
+        "moments",
+        "running",
+        "spectrum",
+        "sums",
+        "memory",
+        "unitsums",
+        "leaveout",
+        "kernels",
+        "batches",
+        "tokens",
+    },
     2: {
+        "comparing",
         "families",
         "words",
         "hookspecs",
@@ -22,6 +35,11 @@ FLOORS = {
         "documents",
         "export",
         "paper",
+        "prereg",
+        "standing",
+        "inference",
+        "intervals",
+        "rigorous",
         "metrics",
         "tokenizing",
     },
@@ -55,7 +73,7 @@ ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
 LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "memory", "intake", "kernels", "batches", "spectrum"}
+TENSORS = {"sums", "memory", "unitsums", "leaveout", "intake", "kernels", "batches", "spectrum"}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))

@@ -28,7 +28,7 @@ def made(values, norm="layernorm", metric="top-eigenvalue-share", name="made"):
 
 
 def only(test, *profiles):
-    (verdict,) = test(list(profiles), np.random.default_rng(0))
+    (verdict,) = (v for v in test(list(profiles), np.random.default_rng(0)) if v.criterion == "paper")
     return verdict
 
 

@@ -144,15 +144,15 @@ def test_declared_invariances_hold_and_others_do_not(metric):
     first = rng.integers(0, 90, 9)
     turn, _ = np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))
     changed = {"rotation": states @ turn, "scale": 3.0 * states, "shift": states + 2 * rng.standard_normal(WIDTH)}
-    want = asked(metric, states, first)
+    want, close = asked(metric, states, first), 1e-5 if metric.name == "cross-fit-share" else 1e-9  # by float32
     for name, moved in changed.items():
-        same = asked(metric, moved, first) == pytest.approx(want, rel=1e-9)
+        same = asked(metric, moved, first) == pytest.approx(want, rel=close)
         assert same == (name in metric.invariances), name
 
 
 def asked(metric: Metric, states: np.ndarray, first: np.ndarray) -> float:
     parts = (states, states[first]) if metric.contrast else (states,)
-    return evaluate(metric, *(Moments.of(part) for part in parts))
+    return evaluate(metric, *(Moments.of(part, [i % 6 for i in range(len(part))]) for part in parts))
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)

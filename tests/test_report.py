@@ -329,7 +329,10 @@ def test_nothing_sticks_out_of_a_figure(scale, monkeypatch):
     monkeypatch.setattr(sheet, "files", check)
     powers = {"eigenvalue-variance": 4, "norm-mean": 1, "norm-sd": 1}
     long = measured("organisation/" + "a-long-name-" * 5)
-    grown = [replace(c, values=tuple(v * scale ** powers.get(c.metric, 0) for v in c.values)) for c in long.curves]
+    grown = [
+        replace(c, values=tuple(None if v is None else v * scale ** powers.get(c.metric, 0) for v in c.values))
+        for c in long.curves
+    ]
     assert not list(figures.render(Report((replace(long, curves=tuple(grown)), measured()))))
     assert len(drawn) == 7
 

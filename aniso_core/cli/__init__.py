@@ -16,7 +16,9 @@ from aniso_core.errors import AnisoError
 
 _COMMANDS = {
     "profile": "profile:profile",
+    "preregister": "preregister:preregister",
     "test": "runs:test",
+    "compare": "compare:compare",
     "report": "runs:report",
     "export": "runs:export",
     "adapters": "lists:adapters",

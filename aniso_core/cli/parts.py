@@ -2,23 +2,50 @@
 
 import atexit
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import click
 
 from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.errors import AnisoError
 from aniso_core.fold import quiet_plugin
 from aniso_core.plugins import Item, Registry
-from aniso_core.records import Failure, Profile, Report, ReportFile
+from aniso_core.prereg import Registered
+from aniso_core.records import Failure, Profile, Report, ReportFile, Verdict
+from aniso_core.standing import NOT_CONFIRMATORY
 from aniso_core.text import visible
 from aniso_core.tokens import Document
 
 PARTLY_FAILED = 3
 """Exit code of a run that is whole but for a plugin's part that failed."""
 
+F = TypeVar("F", bound=Callable[..., object])
 _OBJECTS = 50_000  # made between two looks for garbage; Python's own 700 make many looks through all of torch
+
+
+def preregistered() -> Callable[[F], F]:
+    """Return the option that names a preregistration."""
+    return click.option(
+        "--prereg",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Claims that `aniso preregister` fixed; verdicts on them are confirmatory.",
+    )
+
+
+def tell_standing(verdicts: Sequence[Verdict], registered: Registered | None) -> None:
+    """Say how many verdicts are confirmatory, and why others on registered hypotheses are not."""
+    if registered is None:
+        return
+    count = sum(verdict.standing == "confirmatory" for verdict in verdicts)
+    say(f"Preregistered {registered.registered}, SHA-256 {registered.sha256[:12]}: {count} confirmatory.")
+    for verdict in verdicts:
+        for flag in verdict.flags:
+            if flag.startswith(NOT_CONFIRMATORY):
+                say(f"Note: {verdict.hypothesis}, {verdict.subject}: {flag}.")
 
 
 def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:

@@ -1,13 +1,14 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from aniso_core import engine, store
+from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.parts import (
@@ -15,15 +16,18 @@ from aniso_core.cli.parts import (
     blaming,
     find_prompts,
     owners_of,
+    preregistered,
     render,
     seldom_collecting,
     show,
+    tell_standing,
 )
 from aniso_core.cli.progress import measuring, opening
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
+from aniso_core.prereg import Registered
 from aniso_core.records import STREAMS, Profile, Report
 from aniso_core.sources import on_disk
 from aniso_core.text import slug, visible
@@ -97,7 +101,9 @@ from aniso_core.tokens import TOKEN_SETS
     type=click.IntRange(min=1),
     help="Longest window in tokens; longer documents are split. [default: the model's context]",
 )
+@click.option("--no-intervals", is_flag=True, help="Keep nothing of single documents: no intervals, no rigorous test.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
+@preregistered()
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
 )
@@ -124,12 +130,14 @@ def profile(**chosen: Any) -> None:
         max_length=chosen["max_length"],
         batch_tokens=chosen["batch_tokens"],
         kernels=chosen["kernels"],
+        intervals=not chosen["no_intervals"],
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
     reporters = list(dict.fromkeys(chosen["reporters"])) or known.names("reporter")
     for name in reporters:
         known.reporter(name)
+    registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
     if chosen["folder"] is not None:
         store.refuse_existing(chosen["folder"])
@@ -146,9 +154,10 @@ def profile(**chosen: Any) -> None:
             say(f"Note: {note}.")
     with measuring(shown=loud) as progress:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
+    measured = _noting(measured, registered)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
-    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"))
+    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"), registered)
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
     records = store.run_files(measured, verdicts, failures, request)
     report = Report([measured], verdicts, records, (*measured.failures, *failures), measured.provenance.started)
@@ -158,6 +167,7 @@ def profile(**chosen: Any) -> None:
     store.save(folder, records, files)
     if loud:
         show(files)
+        tell_standing(verdicts, registered)
     troubles = (*report.failures, *failed)
     for failure in troubles:
         say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
@@ -191,6 +201,14 @@ def default_folder(measured: Profile) -> Path:
     base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
     taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
     return base if not base.exists() else next(path for path in taken if not path.exists())
+
+
+def _noting(measured: Profile, registered: Registered | None) -> Profile:
+    """Return the profile with what was preregistered for it in its provenance."""
+    if registered is None:
+        return measured
+    made = replace(measured.provenance, prereg=registered.sha256, preregistered=registered.registered)
+    return replace(measured, provenance=made)
 
 
 def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:

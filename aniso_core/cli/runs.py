@@ -1,47 +1,63 @@
 """`aniso test`, `aniso report` and `aniso export`: what is done with runs that are stored."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 
 import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
-from aniso_core.cli.parts import PARTLY_FAILED, owners_of, published, render, seldom_collecting, show
+from aniso_core.cli.parts import (
+    PARTLY_FAILED,
+    owners_of,
+    preregistered,
+    published,
+    render,
+    seldom_collecting,
+    show,
+    tell_standing,
+)
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
+from aniso_core.comparing import differences
+from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
 from aniso_core.export import to_csv, to_json
 from aniso_core.plugins import Registry
-from aniso_core.records import Profile, Report
-from aniso_core.text import nearest_first, visible
-from aniso_core.words import told
+from aniso_core.prereg import read
+from aniso_core.records import Failure, Profile, Report, Verdict
+from aniso_core.text import nearest_first, short, visible
+from aniso_core.words import heading, told
 
 PUBLISHED = "published:"
 
 _runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+seeded = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 
 
 @click.command()
 @_runs
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
+@seeded
+@preregistered()
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
-def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
+def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prereg: Path | None, as_json: bool) -> None:
     """Judge stored runs again, together where there are several; RUN is a run directory or published:NAME."""
+    registered = None if prereg is None else read(prereg)
     known = plugins()
-    chosen = [known.hypothesis(name) for name in dict.fromkeys(hypotheses) or known.names("hypothesis")]
-    verdicts, failures = engine.judge(chosen, find_profiles(known, runs), seed, owners_of(known, "hypothesis"))
+    chosen = choose(known, hypotheses)
+    profiles = find_profiles(known, runs)
+    _note_differences(profiles)
+    verdicts, failures = engine.judge(chosen, profiles, seed, owners_of(known, "hypothesis"), registered)
+    tell_standing(verdicts, registered)
     if as_json:
         out_json(store.to_plain(verdicts))
     else:
-        for verdict in verdicts:
-            paragraph(f"{verdict.hypothesis}, {verdict.subject}", told(verdict))
-    for failure in failures:
-        say(f"The hypothesis {failure.name} ({failure.distribution}) failed: {failure.reason}.")
-    if failures:
-        sys.exit(PARTLY_FAILED)
+        tell(verdicts)
+    end(failures)
 
 
 @click.command()
@@ -64,6 +80,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     if folder is not None:
         store.refuse_existing(folder)
     profiles = find_profiles(known, runs)
+    _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
         records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
@@ -105,10 +122,47 @@ def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
     found = [
         _published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs
     ]
-    texts = {profile.prompts.sha256 for profile in found if profile.prompts is not None}
-    if len(texts) > 1:
-        say("Note: these runs measured different texts, which alone can change a profile; compare runs of one text.")
     return _told_apart(found, runs)
+
+
+def choose(known: Registry, hypotheses: Sequence[str]) -> list[Hypothesis]:
+    """Return the named hypotheses, or all that are installed; raises AnisoError for an unknown name."""
+    return [known.hypothesis(name) for name in dict.fromkeys(hypotheses) or known.names("hypothesis")]
+
+
+def tell(verdicts: Sequence[Verdict]) -> None:
+    """Write verdicts in words to stdout."""
+    for verdict in verdicts:
+        paragraph(heading(verdict), told(verdict))
+
+
+def end(failures: Sequence[Failure]) -> None:
+    """Name the hypotheses that failed on stderr, and exit where there are any."""
+    for failure in failures:
+        say(f"The hypothesis {failure.name} ({failure.distribution}) failed: {failure.reason}.")
+    if failures:
+        sys.exit(PARTLY_FAILED)
+
+
+def told_differences(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
+    """Return what forbids or weakens comparing the profiles, each time with the first pair and the number of others."""
+    pairs: dict[str, list[str]] = {}
+    for a, b in combinations(profiles, 2):
+        found = differences(a, b)
+        text = f"not comparable, {found.refused}" if found.refused else "; ".join(found.notes)
+        if text:
+            pairs.setdefault(text, []).append(f"{short(a.model.name)} and {short(b.model.name)}")
+    return [(_first_and_others(named), f"{text}.") for text, named in pairs.items()]
+
+
+def _first_and_others(pairs: list[str]) -> str:
+    others = len(pairs) - 1
+    return pairs[0] + (f" (and {others} other pair{'s' * (others != 1)})" if others else "")
+
+
+def _note_differences(profiles: Sequence[Profile]) -> None:
+    for pair, difference in told_differences(profiles):
+        say(f"Note: {pair}: {difference}")
 
 
 def _told_apart(profiles: list[Profile], runs: tuple[str, ...]) -> list[Profile]:

@@ -43,8 +43,8 @@ def plugins() -> Registry:
 
 
 def paragraph(heading: str, text: str) -> None:
-    """Write a heading and, indented below it, a text wrapped at 80 columns to stdout."""
-    click.echo(visible(heading))
+    """Write a heading and, indented below it, a text to stdout, both wrapped at 80 columns."""
+    click.echo(textwrap.fill(visible(heading), 80))
     click.echo(textwrap.fill(visible(text), 80, initial_indent="  ", subsequent_indent="  "))
 
 

@@ -1,7 +1,9 @@
 """Hypotheses about RMSNorm, which the notebooks call gauge fixing (criterion `paper`)."""
 
-from aniso_core.contracts import Hypothesis, later
+from aniso_core.contracts import Hypothesis, in_turn, later
 from aniso_core.hookspecs import hookimpl
+
+_PAPER, _TESTED = "aniso_gaugeflat.gauge", "aniso_gaugeflat.tested"
 
 
 @hookimpl
@@ -11,14 +13,14 @@ def aniso_hypotheses() -> list[Hypothesis]:
         Hypothesis(
             "gauge-flatness",
             "an RMSNorm model has a flatter anisotropy profile than a LayerNorm model",
-            later("aniso_gaugeflat.gauge", "gauge_flatness"),
+            in_turn(later(_PAPER, "gauge_flatness"), later(_TESTED, "gauge_flatness")),
             estimand="range over layers of the top-eigenvalue share, against that of a LayerNorm model",
             source="the Gemma-2B notebook; error rates: docs/concepts.md",
         ),
         Hypothesis(
             "norm-uniformity",
             "in an RMSNorm model all states of a layer have nearly the same norm",
-            later("aniso_gaugeflat.gauge", "norm_uniformity"),
+            in_turn(later(_PAPER, "norm_uniformity"), later(_TESTED, "norm_uniformity")),
             estimand="coefficient of variation of the norms over tokens, averaged over layers",
             source="the Gemma-2B notebook, which gives no threshold",
         ),

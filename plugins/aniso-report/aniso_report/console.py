@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
-from aniso_core.text import short
-from aniso_core.words import told
+from aniso_core.words import heading, told
 from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
 from aniso_report.names import labels
@@ -87,15 +86,15 @@ def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
         console.print()
         _paragraph(console, "Verdicts")
     for verdict in verdicts:
-        _paragraph(console, f"{short(verdict.hypothesis)}, {short(verdict.subject)}", "  ")
+        _paragraph(console, heading(verdict), "  ")
         _paragraph(console, told(verdict), "    ")
 
 
 def _table(headings: Sequence[str], left: int = 0) -> Table:
     """Return a table whose first `left` columns are text and the rest numbers."""
     table = Table(box=Box(_HEAD_LINE, ascii=True), padding=(0, 1, 0, 0), show_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < left else "right", overflow="fold")
+    for i, title in enumerate(headings):
+        table.add_column(title, justify="left" if i < left else "right", overflow="fold")
     return table
 
 

@@ -1,0 +1,186 @@
+"""The claims about a profile's shape, tested over documents (criterion `rigorous`).
+
+All of them read the top-eigenvalue share on the residual stream, whose last state lies before the final norm, with all
+tokens and with bulk tokens.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from aniso_core.inference import Bounds, agreement, peak_layers, peak_test, phase_test, range_interval
+from aniso_core.records import Profile, Verdict
+from aniso_core.rigorous import (
+    SHARE,
+    flags,
+    inadequate,
+    not_testable,
+    over_token_sets,
+    plain,
+    sample,
+    span,
+)
+
+DELTA = EPS = 0.05
+"""Smallest prominence, and deepest valley, of a share (0 to 1) that matter."""
+
+BREAKS = (7 / 32, 28 / 32)
+"""Relative depths at which the notebook's phases meet, fixed before any other model was seen."""
+
+EXCELLENT, GOOD = 3 / 32, 5 / 32
+"""The notebook's distances between peaks, in relative depth."""
+
+_CONSTANT = 28 / 32
+_BY_DESIGN = "a true profile at the limit of the claim, by design; measured rates: docs/statistics.md"
+_ALPHA = 0.05
+
+
+def bell_curve(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterator[Verdict]:
+    """Test for each profile whether it rises to a single peak and falls after it."""
+    for profile in profiles:
+        yield from over_token_sets(partial(_bell, profile, rng))
+
+
+def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
+    """Test for each profile whether it rises, holds and drops between the notebook's relative depths."""
+    for profile in profiles:
+        yield from over_token_sets(partial(_phases, profile))
+
+
+def peak_agreement(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterator[Verdict]:
+    """Test whether peaks lie at the same relative depth: those of each two profiles, or one and the constant 28/32."""
+    if len(profiles) == 1:
+        yield from over_token_sets(partial(_agreement, profiles[0], None, rng))
+    for one, other in combinations(profiles, 2):
+        yield from over_token_sets(partial(_agreement, one, other, rng))
+
+
+def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
+    found = sample(profile, SHARE, "residual", tokens)
+    if isinstance(found, str):
+        return not_testable("bell-curve", profile.model.name, found, "residual", tokens)
+    test = peak_test(found.pv, rng, delta=DELTA, eps=EPS, alpha=_ALPHA)
+    peaks = [found.layers[state] for state in peak_layers(found.pv, rng).layers]
+    spread = range_interval(found.pv, rng)
+    if test.outcome == "not_testable":
+        return not_testable("bell-curve", profile.model.name, test.reason, "residual", tokens)
+    outcome, weak = test.outcome, inadequate(found, DELTA)
+    if weak and outcome != "inconclusive" and not (outcome == "refuted" and test.p_split <= _ALPHA / 2):
+        outcome = "inconclusive"
+    parts = [
+        _first(test.reason),
+        {
+            "supported": f"the share rises by {test.rise:.3f} and falls by {test.fall:.3f}",
+            "refuted": " and ".join(test.refuted_by),
+        }.get(
+            outcome, f"a rise of {test.rise:.3f} and a fall of {test.fall:.3f} are not shown to be both above {DELTA}"
+        ),
+        f"; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of {profile.model.layers} (95 %)",
+    ]
+    return Verdict(
+        "bell-curve",
+        "rigorous",
+        profile.model.name,
+        outcome,
+        "".join(parts),
+        estimate=test.prominence.estimate,
+        low=_finite(test.prominence.low),
+        high=_finite(test.prominence.high),
+        p=test.p_refuted if outcome == "refuted" else test.p,
+        false_positive_rate=_ALPHA,
+        false_positive_null=_BY_DESIGN,
+        stream="residual",
+        tokens=tokens,
+        flags=tuple(filter(None, (*flags(found, peaks), weak))),
+        details={
+            **found.details(),
+            **_numbers(test),
+            "L_star_set": peaks,
+            "range": [spread.low, spread.estimate, spread.high],
+        },
+    )
+
+
+def _phases(profile: Profile, tokens: str) -> Verdict:
+    found = sample(profile, SHARE, "residual", tokens)
+    if isinstance(found, str):
+        return not_testable("three-phases", profile.model.name, found, "residual", tokens)
+    test = phase_test(found.pv, BREAKS, delta=DELTA, alpha=_ALPHA)
+    if test.outcome == "not_testable":
+        return not_testable("three-phases", profile.model.name, test.reason, "residual", tokens)
+    first, second = (found.layers[state] for state in test.breaks)
+    weak = inadequate(found, DELTA)
+    return Verdict(
+        "three-phases",
+        "rigorous",
+        profile.model.name,
+        "inconclusive" if weak else test.outcome,
+        f"{_first(test.reason)}the share rises by {test.rise:.3f} to layer {first}, moves within "
+        f"{test.sway:.3f} up to layer {second} and drops by {test.drop:.3f} after; the claim wants a rise and a drop "
+        f"above {DELTA} and a level between them within a third of both",
+        estimate=min(test.rise, test.drop),
+        p=test.p_refuted if test.outcome == "refuted" else test.p,
+        false_positive_rate=_ALPHA,
+        false_positive_null=_BY_DESIGN,
+        stream="residual",
+        tokens=tokens,
+        flags=tuple(filter(None, (*flags(found), weak))),
+        details={**found.details(), **_numbers(test)},
+    )
+
+
+def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, tokens: str) -> Verdict:
+    subject = one.model.name if other is None else f"{one.model.name} and {other.model.name}"
+    depths, details = [], {}
+    for profile in (one, other):
+        if profile is None:
+            depths.append([_CONSTANT])
+            continue
+        found = sample(profile, SHARE, "residual", tokens)
+        if isinstance(found, str):
+            return not_testable("peak-agreement", subject, f"{profile.model.name}: {found}", "residual", tokens)
+        peaks = peak_layers(found.pv, rng, alpha=_ALPHA / 2)
+        if peaks.reason:
+            return not_testable("peak-agreement", subject, peaks.reason, "residual", tokens)
+        depths.append([profile.depth(found.layers[state]) for state in peaks.layers])
+        details[profile.model.name] = {**found.details(), "L_star_set": [found.layers[s] for s in peaks.layers]}
+    test = agreement(depths[0], depths[1], excellent=EXCELLENT, good=GOOD)
+    against = " from 28/32, an external constant without uncertainty" if other is None else " from each other"
+    return Verdict(
+        "peak-agreement",
+        "rigorous",
+        subject,
+        test.outcome,
+        f"the peaks lie {test.low:.2f} to {test.high:.2f} of the depth{against}; good is at most {GOOD:.2f}",
+        label=test.label,
+        low=_finite(test.low),
+        high=_finite(test.high),
+        false_positive_rate=_ALPHA,
+        false_positive_null=_BY_DESIGN,
+        stream="residual",
+        tokens=tokens,
+        details=details,
+    )
+
+
+def _numbers(test: object) -> dict[str, object]:
+    """Return a test's own numbers, its bounds as low, estimate and high."""
+    return {
+        name: [value.low, value.estimate, value.high] if isinstance(value, Bounds) else value
+        for name, value in plain(test).items()
+    }
+
+
+def _bounded(found: Bounds) -> str:
+    return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _first(reason: str) -> str:
+    return f"{reason}; " if reason else ""
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -1,0 +1,187 @@
+"""What is left when a document is left out: against the same metrics of the states that remain."""
+
+import numpy as np
+import pytest
+from models import KINDS, tiny
+from test_architectures import Letters
+
+import aniso_core as aniso
+from aniso_core.documents import units_of
+from aniso_core.errors import UndefinedMetricError
+from aniso_core.metrics import aniso_metrics
+from aniso_core.moments import Moments
+from aniso_core.running import RunningMoments
+from aniso_core.tokens import Document, Tokens
+
+LLAMA = next(kind for kind in KINDS if kind.name == "llama")
+METRICS = {metric.name: metric for metric in aniso_metrics() if metric.contrast is None}
+SUMS = ["cosine-to-mean", "mean-pairwise-cosine", "norm-mean", "norm-sd", "norm-cv"]
+SQUARES = ["participation-ratio", "isoscore", "eigenvalue-dispersion", "eigenvalue-variance"]
+SPECTRA = ["effective-rank", "top-10-share"]
+
+
+def cloud(documents, tokens, width, seed=0, spike=1.0):
+    """Return states float64[n, d] about a mean of their own and the document of each; documents have means, too."""
+    rng = np.random.default_rng(seed)
+    scale = np.arange(1, width + 1) ** -0.5
+    scale[0] *= spike
+    owner = np.repeat(np.arange(documents), rng.integers(tokens // 2, 2 * tokens, documents))
+    offsets = 0.4 * rng.standard_normal((documents, width))
+    lengths = np.exp(0.3 * rng.standard_normal((documents, 1)))
+    states = (rng.standard_normal((len(owner), width)) + offsets[owner]) * lengths[owner] * scale + 0.5
+    return states, owner
+
+
+def running(states, owner, batch=300):
+    found = RunningMoments()
+    for start in range(0, len(states), batch):
+        found.update(Tokens.of(states[start : start + batch], owner[start : start + batch].tolist()))
+    return found
+
+
+def compared(states, owner, names, found=None):
+    """Return by name the metric without each document, from sums and from the states that remain."""
+    without = (found or running(states, owner)).result().without_each()
+    left = {unit: Moments.of(states[owner != unit]) for unit in without}
+    return {
+        name: tuple(np.array([METRICS[name].of(m[unit]) for unit in left]) for m in (without, left)) for name in names
+    }
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24), (20, 60, 200)])
+def test_sums_without_a_document_are_exact(documents, tokens, width):
+    """Means, norms and cosines without a document are those of the other states, few or many, narrow or wide."""
+    for name, (got, want) in compared(*cloud(documents, tokens, width), SUMS).items():
+        assert got == pytest.approx(want, rel=1e-6), name
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
+def test_spectra_without_a_document_are_exact_where_its_scatter_is_known(documents, tokens, width):
+    """Fewer states than their width are kept, and narrow states have their whole scatter kept."""
+    for name, (got, want) in compared(*cloud(documents, tokens, width), SQUARES + SPECTRA).items():
+        assert got == pytest.approx(want, rel=1e-6), name
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
+def test_the_first_share_without_a_document_is_nearly_exact(documents, tokens, width):
+    """Rayleigh and Ritz with the second order come within a thousandth where the scatter is known."""
+    got, want = compared(*cloud(documents, tokens, width), ["top-eigenvalue-share"])["top-eigenvalue-share"]
+    assert got == pytest.approx(want, rel=3e-3)
+    assert np.corrcoef(got, want)[0, 1] > 0.999
+
+
+def test_wide_states_without_a_document_are_told_from_a_few_directions():
+    """What is kept of wide documents gives their first share to 1e-3 and a participation ratio of the right spread."""
+    states, owner = cloud(24, 60, 160, spike=4.0)
+    found = compared(states, owner, ["top-eigenvalue-share", "participation-ratio"])
+    got, want = found["top-eigenvalue-share"]
+    assert got == pytest.approx(want, rel=1e-3)
+    assert np.corrcoef(got, want)[0, 1] > 0.9995
+    got, want = found["participation-ratio"]
+    assert np.corrcoef(got, want)[0, 1] > 0.99
+    assert got.std() == pytest.approx(want.std(), rel=0.05)
+    assert got.mean() == pytest.approx(want.mean(), rel=2e-3)
+
+
+def test_whole_spectra_of_wide_documents_are_unknown():
+    """A metric that needs all eigenvalues says so rather than guess."""
+    without = running(*cloud(24, 60, 160)).result().without_each()
+    with pytest.raises(UndefinedMetricError, match="the whole spectrum is not kept"):
+        METRICS["effective-rank"].of(without[0])
+
+
+def test_merged_parts_leave_out_what_one_pass_does():
+    """Documents that came in several parts, in any order, over several statistics, are left out as a whole."""
+    states, owner = cloud(16, 40, 100, spike=3.0)
+    order = np.random.default_rng(1).permutation(len(states))
+    parts = [running(states[some], owner[some], 170) for some in np.array_split(order, 4)]
+    merged = parts[3].merge(parts[0]).merge(parts[2].merge(parts[1]))
+    for name, (got, want) in compared(states, owner, [*SUMS, "top-eigenvalue-share"], merged).items():
+        assert got == pytest.approx(want, rel=1e-6 if name in SUMS else 2e-3), name
+
+
+def test_states_far_from_where_they_began_leave_out_right():
+    """A first block far from the rest moves the shift, and what documents hold moves with it."""
+    states, owner = cloud(16, 60, 48)
+    states[owner < 2] += 100.0
+    for name, (got, want) in compared(states, owner, [*SUMS, *SQUARES]).items():
+        assert got == pytest.approx(want, rel=1e-4), name
+
+
+def test_the_first_direction_turns_when_its_document_leaves():
+    """Where one document alone makes the first direction, another is first without it."""
+    states, owner = cloud(12, 60, 90)
+    states[owner == 3, 5] += np.linspace(-40, 40, int((owner == 3).sum()))
+    got, want = compared(states, owner, ["top-eigenvalue-share"])["top-eigenvalue-share"]
+    assert want[3] < want[0] / 3
+    assert got == pytest.approx(want, rel=0.05)
+
+
+def test_one_unit_alone_leaves_nothing():
+    """A single document has no pseudo-values, nor have states whose documents were not told."""
+    states, _ = cloud(2, 30, 20)
+    assert running(states, np.zeros(len(states), int)).result().without_each() == {}
+    assert Moments(**{**vars(Moments.of(states)), "parts": None}).without_each() == {}
+
+
+def test_documents_of_the_same_text_are_one_unit():
+    """A repeated text is left out as a whole."""
+    documents = [Document(str(i), text) for i, text in enumerate(["a", "b", "a", "c"])]
+    assert units_of(documents) == [0, 1, 0, 2]
+
+
+def test_many_documents_are_grouped():
+    """More than 64 documents are grouped by neighbours, in groups of a power of two."""
+    units = units_of([Document(str(i), str(i)) for i in range(200)])
+    assert units == [i // 4 for i in range(200)]
+    assert units_of([Document(str(i), str(i)) for i in range(64)]) == list(range(64))
+
+
+def measured(**choices):
+    texts = [f"text {i} of several, {'long ' * (i % 5)}" for i in range(12)]
+    return aniso.profile(tiny(LLAMA), Letters(), texts, **choices)
+
+
+def test_curves_have_intervals_over_documents():
+    """Every layer of every curve has estimate, error and interval, or the curve says why it has none."""
+    profile = measured()
+    assert profile.prompts.units == 12
+    for curve in profile.curves:
+        if curve.no_interval:
+            assert curve.low == ()
+            assert curve.metric in {"massive-activation", "massive-ratio", "cross-fit-share"}
+        else:
+            triples = [t for t in zip(curve.low, curve.corrected, curve.high, strict=True) if None not in t]
+            assert len(triples) == len([value for value in curve.values if value is not None])
+            assert all(low <= high for low, _, high in triples)
+
+
+def test_the_interval_of_a_plain_mean_is_students():
+    """Documents of equal length make the mean norm a mean of documents, and its interval the t interval of these."""
+    rng = np.random.default_rng(0)
+    norms = 1 + rng.random(10)
+    states = np.repeat(norms, 6)[:, None] * np.array([0.6, 0.8])
+    owner = np.repeat(np.arange(10), 6)
+    whole = running(states, owner).result()
+    left = whole.without_each()
+    pseudo = [10 * whole.norm_mean - 9 * left[unit].norm_mean for unit in range(10)]
+    assert pseudo == pytest.approx(norms)
+
+
+def test_pseudo_values_are_read_back(tmp_path):
+    """A run keeps the pseudo-values, and a profile without intervals has none."""
+    profile = measured(out=tmp_path / "run")
+    assert aniso.load(tmp_path / "run") == profile
+    assert profile.pseudo_values("isoscore").values.shape == (12, len(profile.curve("isoscore").layers))
+    plain = measured(intervals=False)
+    assert plain.pseudo == ()
+    assert plain.curve("isoscore").low == ()
+    assert plain.curve("isoscore").values == pytest.approx(profile.curve("isoscore").values)
+
+
+def test_intervals_stay_within_what_is_possible():
+    """An interval of a share ends at 0 and 1."""
+    for curve in measured().curves:
+        if curve.unit == "share" and curve.low:
+            assert min(low for low in curve.low if low is not None) >= 0
+            assert max(high for high in curve.high if high is not None) <= 1

@@ -1,0 +1,216 @@
+"""Claims about profiles tested over documents: the right verdict with the right words, or why there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulate import bell, flat, plateau, pseudo_values, three_phases
+
+from aniso_core import engine
+from aniso_core.plugins import registry
+from aniso_core.records import Count, Curve, Missing, ModelInfo, Profile, PromptsInfo, Provenance, PseudoValues
+from aniso_core.words import heading, told
+
+STATES = 13
+
+
+def model(norm="layernorm", name="made", architecture="Made"):
+    return ModelInfo(name, architecture, "folder", "", "", STATES - 1, 64, 0, norm, "pre", "float32", "cpu", "sdpa")
+
+
+def profile(shares, documents=48, norm="layernorm", seed=0, **named):
+    """Return a profile whose share is what `shares` says by token set, with pseudo-values of so many documents."""
+    rng = np.random.default_rng(seed)
+    curves, pseudo = [], []
+    for stream in ("residual", "normed"):
+        for tokens, theta in shares.items():
+            values = pseudo_values(np.asarray(theta) + 0.3, documents, rng, spread=0.05)
+            for metric, shift in (("top-eigenvalue-share", 0.0), ("cross-fit-share", -0.005)):
+                curves.append(curve(metric, stream, tokens, values.mean(axis=0) + shift))
+            pseudo.append(PseudoValues("top-eigenvalue-share", stream, tokens, tuple(range(STATES)), values))
+            curves.append(curve("norm-cv", stream, tokens, values.mean(axis=0)))
+            pseudo.append(PseudoValues("norm-cv", stream, tokens, tuple(range(STATES)), values))
+        curves.append(curve("first-token-share", stream, "all", np.full(STATES, named.get("first", 0.05))))
+    counts = tuple(
+        Count(stream, tokens, tuple(range(STATES)), (9000,) * STATES)
+        for stream in ("residual", "normed")
+        for tokens in shares
+    )
+    prompts = PromptsInfo("made", "ab", documents, documents, 9000, 512, "auto", "none", units=documents)
+    about = model(norm, named.get("name", "made"), named.get("architecture", "Made"))
+    return Profile(about, tuple(curves), prompts, counts=counts, provenance=Provenance(), pseudo=tuple(pseudo))
+
+
+def curve(metric, stream, tokens, values):
+    return Curve(metric, "1", stream, tokens, tuple(range(STATES)), tuple(float(value) for value in values))
+
+
+def judged(name, *profiles):
+    """Return the rigorous verdicts of a hypothesis; that it failed is a failure here, too."""
+    verdicts, failures = engine.judge([registry().hypothesis(name)], profiles)
+    assert not failures
+    return [verdict for verdict in verdicts if verdict.criterion == "rigorous"]
+
+
+BELL, FLAT = bell(STATES, 0.3), flat(STATES)
+
+
+def test_a_bell_is_supported_on_both_token_sets():
+    """A clear hump is supported for all and for bulk tokens, with its place, height and documents."""
+    found = judged("bell-curve", profile({"all": BELL, "bulk": BELL}))
+    assert [(v.outcome, v.stream, v.tokens, v.flags) for v in found] == [
+        ("supported", "residual", "all", ()),
+        ("supported", "residual", "bulk", ()),
+    ]
+    assert found[0].low < 0.3 < found[0].high
+    assert 6 in found[0].details["L_star_set"]
+    assert (found[0].details["documents"], found[0].details["token_count"], found[0].details["width"]) == (48, 9000, 64)
+    assert "L* at layer" in told(found[0])
+    assert heading(found[0]) == "bell-curve, made, residual stream, all tokens"
+
+
+def test_a_hump_of_first_tokens_alone_is_not_robust():
+    """Where bulk tokens have no hump both verdicts say that the claim hangs on first tokens, and why."""
+    found = judged("bell-curve", profile({"all": BELL, "bulk": FLAT}, first=0.9))
+    assert found[0].outcome == "supported"
+    assert found[1].outcome != "supported"
+    assert all("not robust to first tokens" in verdict.flags for verdict in found)
+    assert any("token_artefact: first tokens hold 90%" in flag for flag in found[0].flags)
+
+
+def test_a_rise_that_stays_is_no_bell():
+    """A profile that rises and stays up is refuted, by name of what is missing."""
+    found = judged("bell-curve", profile({"all": plateau(STATES, 0.3), "bulk": plateau(STATES, 0.3)}))
+    assert [v.outcome for v in found] == ["refuted", "refuted"]
+    assert "no state is above both ends by 0.05" in found[0].because
+    assert "p against the claim" in told(found[0])
+
+
+def test_too_few_documents_are_not_testable():
+    """Seven documents are too few for any test, and the verdict says how many it takes."""
+    for verdict in judged("bell-curve", profile({"all": BELL, "bulk": BELL}, documents=7)):
+        assert (verdict.outcome, verdict.because) == (
+            "not_testable",
+            "the test needs 8 documents and there are 7",
+        )
+
+
+def test_text_too_short_for_the_share_caps_the_verdict():
+    """Where directions found in other documents hold much less of the variance, nothing is concluded."""
+    made = profile({"all": BELL, "bulk": BELL})
+    low = [
+        replace(c, values=tuple(v - 0.2 for v in c.values)) if c.metric == "cross-fit-share" else c for c in made.curves
+    ]
+    for verdict in judged("bell-curve", replace(made, curves=tuple(low))):
+        assert verdict.outcome == "inconclusive"
+        assert any("too little text" in flag for flag in verdict.flags)
+
+
+def test_shares_of_isotropic_noise_are_flagged():
+    """Layers whose share is no more than noise would have are named."""
+    made = profile({"all": BELL - 0.28, "bulk": BELL - 0.28})
+    assert "not told from isotropic noise at layer" in judged("bell-curve", made)[0].flags[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"pseudo": ()}, "the run kept nothing of single documents"),
+        ({"curves": ()}, "top-eigenvalue-share of all tokens was not measured on the residual stream"),
+    ],
+)
+def test_runs_without_what_it_takes_say_so(change, reason):
+    """An older run, and one without the metric, are not testable for a reason that says what is missing."""
+    assert reason in judged("bell-curve", replace(profile({"all": BELL, "bulk": BELL}), **change))[0].because
+
+
+def test_a_layer_without_a_value_is_named():
+    """A profile with a gap cannot be tested, and the gap is named."""
+    made = profile({"all": BELL, "bulk": BELL})
+    gap = [replace(c, missing=(Missing(3, "all states are the same"),)) for c in made.curves]
+    assert "no value at layer 3: all states" in judged("bell-curve", replace(made, curves=tuple(gap)))[0].because
+
+
+def test_published_profiles_have_no_documents():
+    """A published profile is judged by the notebooks' criterion alone."""
+    published = registry().adapter("pythia").published()["pythia-6.9b"]
+    for name in ("bell-curve", "three-phases", "peak-agreement"):
+        assert {v.outcome for v in judged(name, published)} == {"not_testable"}
+        assert "published profile has no documents" in judged(name, published)[0].because
+
+
+def test_three_phases_are_supported():
+    """A rise, a level and a drop at the notebook's depths are supported, a bell is not."""
+    phases = three_phases(STATES, 0.3, 0.3)
+    assert [v.outcome for v in judged("three-phases", profile({"all": phases, "bulk": phases}))] == ["supported"] * 2
+    assert "supported" not in [v.outcome for v in judged("three-phases", profile({"all": BELL, "bulk": BELL}))]
+
+
+def test_peaks_at_the_same_depth_agree():
+    """Two bells of the same peak agree, a bell and one that ends high do not, and a constant is called one."""
+    one, other = (profile({"all": BELL, "bulk": BELL}, seed=seed, name=f"m{seed}") for seed in (1, 2))
+    late = np.maximum(0, np.linspace(-1, 0.4, STATES))
+    assert judged("peak-agreement", one, other)[0].outcome == "supported"
+    assert judged("peak-agreement", one, profile({"all": late, "bulk": late}, seed=3))[0].outcome == "refuted"
+    assert "an external constant without uncertainty" in judged("peak-agreement", one)[0].because
+
+
+def arms(low, high, **named):
+    return (
+        profile({"all": bell(STATES, low), "bulk": bell(STATES, low)}, norm="rmsnorm", name="r", seed=4, **named),
+        profile({"all": bell(STATES, high), "bulk": bell(STATES, high)}, name="l", seed=5, **named),
+    )
+
+
+def test_a_flatter_profile_is_flatter_but_not_because_of_the_norm():
+    """One model against one gives a verdict about the two profiles and none about the norm."""
+    found = judged("gauge-flatness", *arms(0.1, 0.4))
+    assert [(v.outcome, v.stream, v.tokens) for v in found[:-1]] == [
+        ("supported", stream, tokens) for stream in ("residual", "normed") for tokens in ("all", "bulk")
+    ]
+    assert (found[-1].subject, found[-1].outcome) == ("the norm", "not_testable")
+    assert "one model per arm" in found[-1].because
+
+
+def test_equally_flat_profiles_are_called_equivalent():
+    """With many documents equal profiles are shown to be equal within what matters."""
+    found = judged("gauge-flatness", *arms(0.3, 0.3, documents=200))
+    assert {v.label for v in found[:-1]} == {"equivalent"}
+    assert "supported" not in {v.outcome for v in found}
+
+
+def test_lineages_are_counted_once():
+    """Families are compared by architectures: four models of two per arm are too few to tell, and said so."""
+    rms = [
+        profile({"all": bell(STATES, 0.1), "bulk": FLAT}, norm="rmsnorm", architecture=f"R{i}", seed=i) for i in (1, 2)
+    ]
+    layer = [profile({"all": bell(STATES, 0.4), "bulk": FLAT}, architecture=f"L{i}", seed=i + 5) for i in (1, 2)]
+    (verdict,) = [v for v in judged("gauge-flatness", *rms, *layer) if v.subject == "the norm" and v.tokens == "all"][
+        :1
+    ]
+    assert verdict.outcome in {"not_testable", "inconclusive"}
+    assert "association, not cause" in verdict.because or "least" in verdict.because
+
+
+def test_documents_of_other_texts_make_no_pairs():
+    """Runs of two texts cannot be compared document by document."""
+    one, other = arms(0.1, 0.4)
+    other = replace(other, prompts=replace(other.prompts, sha256="cd"))
+    assert "different texts" in judged("gauge-flatness", one, other)[0].because
+
+
+def test_norms_that_vary_less_are_more_even():
+    """The ratio of variations is estimated over documents, with its interval."""
+    one, other = arms(0.1, 0.1)
+    bigger = [replace(p, values=2 * p.values) if p.metric == "norm-cv" else p for p in other.pseudo]
+    curves = [replace(c, values=tuple(2 * v for v in c.values)) if c.metric == "norm-cv" else c for c in other.curves]
+    found = judged("norm-uniformity", one, replace(other, pseudo=tuple(bigger), curves=tuple(curves)))
+    assert [v.outcome for v in found] == ["supported"] * 4
+    assert found[0].low < np.log(0.5) < found[0].high
+    assert "compares an RMSNorm model with a LayerNorm model" in judged("norm-uniformity", one)[0].because
+
+
+def test_verdicts_are_the_same_twice():
+    """The same profile and seed give the same verdicts, to the bit."""
+    made = profile({"all": BELL, "bulk": plateau(STATES, 0.2)})
+    assert judged("bell-curve", made) == judged("bell-curve", made)
