@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
 from aniso_core import standing, store
+from aniso_core.answers import quiet_plugin
 from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
 from aniso_core.documents import units_of
 from aniso_core.errors import AnisoError, out_of_memory
-from aniso_core.fold import Fold, quiet_plugin
+from aniso_core.fold import Fold
 from aniso_core.prereg import Registered
 from aniso_core.records import (
     STREAMS,

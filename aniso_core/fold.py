@@ -4,20 +4,17 @@ A profile is a fold, so what is measured here merges over batches, documents, ma
 """
 
 import contextlib
-import math
-import numbers
 import os
-import sys
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
 from aniso_core.contracts import Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.moments import Moments, decompose
-from aniso_core.records import Count, Curve, Failure, Missing, PseudoValues, Site, Spectrum
+from aniso_core.records import Count, Curve, Failure, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
@@ -75,7 +72,7 @@ class Fold:
 
     def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
-        answers = _Answers(owner, max(self.units, default=-1) + 1)
+        answers = Answers(owner, max(self.units, default=-1) + 1)
         by_stream: dict[str, list[int]] = {}
         for site in sites:
             by_stream.setdefault(site.stream, []).append(site.layer)
@@ -133,7 +130,7 @@ class Fold:
             if maker is RunningMoments and out_of_memory(error):
                 raise
             self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
-            self._failed[maker] = f"its statistic failed at {site.key}: {_said(error)}"
+            self._failed[maker] = f"its statistic failed at {site.key}: {said(error)}"
 
     def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:
         """Raise OutOfRangeError, naming the first token whose state is not finite."""
@@ -149,7 +146,7 @@ class Fold:
         for layer in layers:
             yield sum(self._counts.get((Site(layer, stream), name), 0) for name in TOKEN_SETS[tokens])
 
-    def _answer(self, held: "_SiteResults", tokens: str, answers: "_Answers") -> Iterator[Spectrum]:
+    def _answer(self, held: "_SiteResults", tokens: str, answers: "Answers") -> Iterator[Spectrum]:
         """Evaluate every metric at one site and token set; yield the spectrum if one of them asked for it."""
         for metric in self._metrics:
             key = (metric.name, held.site, tokens)
@@ -162,7 +159,7 @@ class Fold:
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
-                answers.fail(metric, key, _said(error))
+                answers.fail(metric, key, said(error))
         for moments in held.moments(tokens):
             if "spectrum" in vars(moments):
                 yield Spectrum(held.site.stream, tokens, held.site.layer, moments.spectrum)
@@ -170,7 +167,7 @@ class Fold:
     def _parts(self, metric: Metric, tokens: str) -> Iterator[Sequence[TokenClass]]:
         """Yield the classes behind each result that a metric asks for: the token set's, then its contrast's."""
         if metric.over in self._failed:
-            raise _StatisticError(self._failed[metric.over])
+            raise StatisticError(self._failed[metric.over])
         yield TOKEN_SETS[tokens]
         if metric.contrast is not None:
             if metric.contrast not in TOKEN_SETS[tokens]:
@@ -217,104 +214,3 @@ def _together(known: Collection[Moments]) -> int:
     if not any("spectrum" in vars(m) for m in known):
         return 1
     return max(1, min(os.cpu_count() or 1, 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)))
-
-
-class _StatisticError(Exception):
-    """Carries what went wrong with a statistic to each metric that asks about it."""
-
-
-@dataclass
-class _Answers:
-    """The values, gaps and failures that gather while a fold is asked, by (metric, site, token set)."""
-
-    owner: Callable[[Metric], str]
-    units: int
-    pseudo: dict[tuple[str, Site, str], Mapping[int, float]] = field(default_factory=dict)
-    no_interval: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    values: dict[tuple[str, Site, str], float] = field(default_factory=dict)
-    undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-
-    def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str) -> None:
-        self.undefined[key] = f"failed: {reason}"
-        self.failures.setdefault(metric.name, Failure("metric", metric.name, self.owner(metric), reason))
-
-    def leave_out(
-        self,
-        metric: Metric,
-        key: tuple[str, Site, str],
-        value: float,
-        results: Sequence[Any],
-        without: Sequence[Mapping[int, Any]],
-    ) -> None:
-        """Keep the pseudo-values of a value, or why there are none."""
-        from aniso_core.intervals import pseudo_values
-
-        name, site, tokens = key
-        if (name, site.stream, tokens) in self.no_interval:
-            return
-        try:
-            with quiet_plugin():
-                self.pseudo[key] = pseudo_values(metric, value, results, without)
-        except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
-            said = str(error) if isinstance(error, UndefinedMetricError) else _said(error)
-            self.no_interval[name, site.stream, tokens] = said
-
-    def curve(
-        self, metric: Metric, stream: str, tokens: str, layers: Sequence[int]
-    ) -> tuple[Curve, PseudoValues | None]:
-        """Return a metric's curve, and its pseudo-values where every layer has them that has a value."""
-        keys = [(layer, (metric.name, Site(layer, stream), tokens)) for layer in layers]
-        reason = self.no_interval.get((metric.name, stream, tokens), "")
-        made = Curve(
-            metric=metric.name,
-            unit=metric.unit,
-            stream=stream,
-            tokens=tokens,
-            layers=tuple(layers),
-            values=tuple(self.values.get(key) for _, key in keys),
-            missing=tuple(Missing(layer, self.undefined[key]) for layer, key in keys if key in self.undefined),
-            no_interval=reason,
-        )
-        if reason or not any(key in self.pseudo for _, key in keys):
-            return made, None
-        import numpy as np
-
-        from aniso_core.intervals import bounds
-
-        values = np.full((self.units, len(layers)), np.nan)
-        for column, (_, key) in enumerate(keys):
-            for unit, number in self.pseudo.get(key, {}).items():
-                values[unit, column] = number
-        corrected, se, low, high = (
-            tuple(None if np.isnan(number) else float(number) for number in numbers)
-            for numbers in bounds(values, metric)
-        )
-        made = replace(made, corrected=corrected, se=se, low=low, high=high)
-        return made, PseudoValues(metric.name, stream, tokens, tuple(layers), values)
-
-
-def evaluate(metric: Metric, *results: Any) -> float:
-    """Return the metric's value; raises TypeError or ValueError where it is no finite real number."""
-    with quiet_plugin():
-        value = metric.of(*results)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        message = f"returned {type(value).__name__}, wanted a real number"
-        raise TypeError(message)
-    number = float(value)
-    if not math.isfinite(number):
-        message = f"returned {number}, wanted a finite number"
-        raise ValueError(message)
-    return number
-
-
-@contextlib.contextmanager
-def quiet_plugin() -> Iterator[None]:
-    """Keep what a plugin prints off stdout, where data goes, and its warnings off the screen."""
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _said(error: BaseException) -> str:
-    return visible(str(error) if isinstance(error, _StatisticError) else f"{type(error).__name__}: {error}")

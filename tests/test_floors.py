@@ -31,6 +31,7 @@ FLOORS = {
         "hookspecs",
         "store",
         "fold",
+        "answers",
         "intake",
         "documents",
         "export",
@@ -71,7 +72,7 @@ HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
-LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "engine"}
+LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
 TENSORS = {"sums", "memory", "unitsums", "leaveout", "intake", "kernels", "batches", "spectrum"}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aniso_core import metrics as module
+from aniso_core.answers import evaluate
 from aniso_core.contracts import Metric
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.fold import evaluate
 from aniso_core.moments import Moments
 
 METRICS = {metric.name: metric for metric in module.aniso_metrics()}

@@ -476,3 +476,21 @@ def test_a_hidden_family_is_named_with_its_command(monkeypatch, fresh_registry, 
     assert not (tmp_path / "no").exists()
     assert measure(*FEW).code == 0
     assert "gemma" not in aniso("adapters", "list").out
+
+
+def test_a_strangers_hypothesis_tests_over_documents(install, aniso, tmp_path):
+    """The plugin guide's claim, installed from elsewhere, judges a run's documents, or says why it cannot."""
+    guide = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(from aniso_core\.rigorous import .*?)\n\(verdict,\)", guide, re.DOTALL)
+    assert len(block.splitlines()) < 30
+    imports = "from collections.abc import Iterator, Sequence\nimport numpy as np\n"
+    hook = "@hookimpl\ndef aniso_hypotheses():\n    return [Hypothesis('late-peak', 'claim', late_peak)]\n"
+    install(f"{HEAD}{imports}from aniso_core.inference import peak_layers\n{block}\n{hook}")
+    asked = ("--metric", "participation-ratio", "--hypothesis", "late-peak")
+    ran = aniso("profile", "--adapter", "gemma", *asked, "--out", tmp_path / "run", "--json")
+    assert ran.code == 0, ran.err
+    (verdict,) = json.loads(ran.out)["verdicts"]
+    assert verdict["outcome"] in {"supported", "refuted", "inconclusive"}
+    assert (verdict["details"]["units"], verdict["standing"]) == (16, "exploratory")
+    (told,) = json.loads(aniso("test", "published:pythia-6.9b", "--hypothesis", "late-peak", "--json").out)
+    assert told["because"] == "a published profile has no documents to leave out"

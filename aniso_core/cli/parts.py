@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import click
 
+from aniso_core.answers import quiet_plugin
 from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.errors import AnisoError
-from aniso_core.fold import quiet_plugin
 from aniso_core.plugins import Item, Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import Failure, Profile, Report, ReportFile, Verdict

@@ -1,0 +1,118 @@
+"""What a fold is told when it asks its metrics: values, gaps, pseudo-values and failures, gathered into curves."""
+
+import contextlib
+import math
+import numbers
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aniso_core.contracts import Metric
+from aniso_core.errors import UndefinedMetricError
+from aniso_core.records import Curve, Failure, Missing, PseudoValues, Site
+from aniso_core.text import visible
+
+
+class StatisticError(Exception):
+    """Carries what went wrong with a statistic to each metric that asks about it."""
+
+
+@dataclass
+class Answers:
+    """The values, gaps and failures that gather while a fold is asked, by (metric, site, token set)."""
+
+    owner: Callable[[Metric], str]
+    units: int
+    pseudo: dict[tuple[str, Site, str], Mapping[int, float]] = field(default_factory=dict)
+    no_interval: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    values: dict[tuple[str, Site, str], float] = field(default_factory=dict)
+    undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str) -> None:
+        """Leave a gap and note the metric as failed."""
+        self.undefined[key] = f"failed: {reason}"
+        self.failures.setdefault(metric.name, Failure("metric", metric.name, self.owner(metric), reason))
+
+    def leave_out(
+        self,
+        metric: Metric,
+        key: tuple[str, Site, str],
+        value: float,
+        results: Sequence[Any],
+        without: Sequence[Mapping[int, Any]],
+    ) -> None:
+        """Keep the pseudo-values of a value, or why there are none."""
+        from aniso_core.intervals import pseudo_values
+
+        name, site, tokens = key
+        if (name, site.stream, tokens) in self.no_interval:
+            return
+        try:
+            with quiet_plugin():
+                self.pseudo[key] = pseudo_values(metric, value, results, without)
+        except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
+            reason = str(error) if isinstance(error, UndefinedMetricError) else said(error)
+            self.no_interval[name, site.stream, tokens] = reason
+
+    def curve(
+        self, metric: Metric, stream: str, tokens: str, layers: Sequence[int]
+    ) -> tuple[Curve, PseudoValues | None]:
+        """Return a metric's curve, and its pseudo-values where every layer has them that has a value."""
+        keys = [(layer, (metric.name, Site(layer, stream), tokens)) for layer in layers]
+        reason = self.no_interval.get((metric.name, stream, tokens), "")
+        made = Curve(
+            metric=metric.name,
+            unit=metric.unit,
+            stream=stream,
+            tokens=tokens,
+            layers=tuple(layers),
+            values=tuple(self.values.get(key) for _, key in keys),
+            missing=tuple(Missing(layer, self.undefined[key]) for layer, key in keys if key in self.undefined),
+            no_interval=reason,
+        )
+        if reason or not any(key in self.pseudo for _, key in keys):
+            return made, None
+        import numpy as np
+
+        from aniso_core.intervals import bounds
+
+        values = np.full((self.units, len(layers)), np.nan)
+        for column, (_, key) in enumerate(keys):
+            for unit, number in self.pseudo.get(key, {}).items():
+                values[unit, column] = number
+        corrected, se, low, high = (
+            tuple(None if np.isnan(number) else float(number) for number in numbers)
+            for numbers in bounds(values, metric)
+        )
+        made = replace(made, corrected=corrected, se=se, low=low, high=high)
+        return made, PseudoValues(metric.name, stream, tokens, tuple(layers), values)
+
+
+def evaluate(metric: Metric, *results: Any) -> float:
+    """Return the metric's value; raises TypeError or ValueError where it is no finite real number."""
+    with quiet_plugin():
+        value = metric.of(*results)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        message = f"returned {type(value).__name__}, wanted a real number"
+        raise TypeError(message)
+    number = float(value)
+    if not math.isfinite(number):
+        message = f"returned {number}, wanted a finite number"
+        raise ValueError(message)
+    return number
+
+
+@contextlib.contextmanager
+def quiet_plugin() -> Iterator[None]:
+    """Keep what a plugin prints off stdout, where data goes, and its warnings off the screen."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def said(error: BaseException) -> str:
+    """Return what went wrong in a few words."""
+    return visible(str(error) if isinstance(error, StatisticError) else f"{type(error).__name__}: {error}")
