@@ -65,12 +65,15 @@ class Rows:
 
 
 def _pages(like: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return a float[shape] to write into, of the type and on the device of `like`, and on a CPU nothing beside it."""
+    """Return a float[shape] to write into, of the type and on the device of `like`, and on a CPU nothing beside it.
+
+    Where the system has no more pages, the C library may still have some that were given back to it.
+    """
     if like.is_cuda:
         return like.new_empty(shape)
     try:
         pages = mmap.mmap(-1, math.prod(shape) * like.element_size(), access=mmap.ACCESS_COPY)
-    except OSError as error:
-        raise MemoryError(*error.args) from error
+    except OSError:
+        return like.new_empty(shape)
     with torch.inference_mode(mode=False):
         return torch.frombuffer(pages, dtype=like.dtype).view(shape)

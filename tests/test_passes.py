@@ -216,7 +216,7 @@ def test_a_process_short_of_memory_measures_the_same():
         texts = ["word " * 12 + str(i) for i in range(2000)]
         want = measured(texts=texts, metrics=["isoscore"], batch_tokens=512)
         size = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (size + 20 * 2**20,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (size + 64 * 2**20,) * 2)
         got = measured(texts=texts, metrics=["isoscore"], batch_tokens=200_000)
         assert got.counts == want.counts
         assert np.allclose(got.curve("isoscore").array(), want.curve("isoscore").array(), rtol=1e-5)
