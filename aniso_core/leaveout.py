@@ -9,7 +9,7 @@ like the smaller eigenvalues of S.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,22 +28,95 @@ class Without(Moments):
     """The moments without one unit; what single states decide, as the peak, is NaN.
 
     `reduced` returns the smaller side of what is left, and raises UndefinedMetricError where it is not known;
-    `out` float64[m, d] are factors of what the unit takes out of the scatter of `whole`.
+    `remainders` are those of all units, of which this is number `slot`.
     """
 
-    whole: Moments = field(kw_only=True)
     reduced: Callable[[], Array] = field(kw_only=True)
-    out: Array = field(kw_only=True)
+    remainders: "Remainders" = field(kw_only=True)
+    slot: int = field(kw_only=True)
 
     @cached_property
     def side(self) -> Array:
         """The smaller side of what is left; raises UndefinedMetricError where it is not known."""
         return self.reduced()
 
+    @cached_property
+    def top_eigenvalue(self) -> float:
+        """The largest eigenvalue of the covariance."""
+        return float(self.remainders.about.top[self.slot])
+
+    @cached_property
+    def top_direction(self) -> Array:
+        """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
+        return np.asarray(self.remainders.about.directions[self.slot])
+
+    @cached_property
+    def square_trace(self) -> float:
+        """The trace of the squared covariance."""
+        return float(self.remainders.about.squares[self.slot])
+
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) along a unit `direction`, float64[d]."""
-        square = self.whole.variance_along(direction) * (self.whole.count - 1)
-        return max(square - float(((self.out @ direction) ** 2).sum()), 0.0) / max(self.count - 1, 1)
+        whole, out = self.remainders.whole, self.remainders.of_unit(self.slot)
+        square = whole.variance_along(direction) * (whole.count - 1)
+        return max(square - float(((out @ direction) ** 2).sum()), 0.0) / max(self.count - 1, 1)
+
+
+class About(NamedTuple):
+    """Largest eigenvalue float64[units], its unit eigenvector float64[units, d] and trace of the squared covariance."""
+
+    top: Array
+    directions: Array
+    squares: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Remainders:
+    """What is left of a scatter matrix without each unit; eigenvalues are told of all at once when one is asked about.
+
+    `out` float64[m, d] are factors of what units take out of the scatter of `whole`, those of unit u at
+    `edges[u]:edges[u + 1]`, the move of the mean last; `missed` float64[units] is what squares of scatters lack.
+    `traces` float64[units] are those of what is left, and `divisors` what makes a covariance of it.
+    """
+
+    whole: Moments
+    out: Array
+    edges: NDArray[np.int64]
+    missed: Array
+    traces: Array
+    divisors: Array
+
+    def of_unit(self, slot: int) -> Array:
+        """Return the factors of one unit, float64[m, d]."""
+        return self.out[self.edges[slot] : self.edges[slot + 1]]
+
+    @cached_property
+    def about(self) -> About:
+        """What is told of each remainder."""
+        whole, out, starts = self.whole, self.out, self.edges[:-1]
+        span = whole.leading_directions
+        total, squares = whole.trace * (whole.count - 1), whole.square_trace * (whole.count - 1) ** 2
+        values = _quotients(whole, span)
+        along, sizes = out @ span, (out**2).sum(axis=1)
+        weighted = (_times(whole, out) * out).sum(axis=1)
+        moves = weighted[self.edges[1:] - 1]  # no part of a unit's scatter
+        weighted = np.add.reduceat(weighted, starts)
+        rest = np.maximum(total - self.traces - np.add.reduceat(sizes, starts), 0)
+        # tr SG sums to tr S^2 over units, so what factors leave of it belongs to the rests.
+        tail = max(squares - weighted.sum() + moves.sum(), 0.0) / max(rest.sum(), _TINY)
+        taken = np.add.reduceat(along[:, :, None] * along[:, None, :], starts)
+        found, vectors = np.linalg.eigh(np.diag(values) - taken)
+        highest, first = found[:, -1], vectors[..., -1]
+        # What M v has outside the span bends the eigenvector; its second order is |r|^2 / (lambda_1 - tail).
+        weights = (along * np.repeat(first, np.diff(self.edges), axis=0)).sum(axis=1)
+        bends = np.add.reduceat(out * weights[:, None], starts)
+        bends -= (bends @ span) @ span.T
+        top = highest + (bends**2).sum(axis=1) / np.maximum(np.maximum(highest - tail, highest / 2), _TINY)
+        own = np.array([((mine @ mine.T) ** 2).sum() for mine in map(self.of_unit, range(len(starts)))])
+        outside = np.add.reduceat(sizes - (along**2).sum(axis=1), starts)
+        own += self.missed + 2 * rest * outside / max(whole.width - len(values), 1)
+        left = np.maximum(squares - 2 * (weighted + rest * tail) + own, top**2)
+        return About(np.clip(top, 0, self.traces) / self.divisors, first @ span.T, left / self.divisors**2)
 
 
 def without_each(whole: Moments) -> dict[int, Moments]:
@@ -61,9 +134,10 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     owners = np.concatenate([owner, np.arange(len(count))])
     out = np.concatenate([factors, linear / np.sqrt(left)[:, None]])
     order = np.argsort(owners, kind="stable")
-    out, edges = out[order], np.searchsorted(owners[order], np.arange(len(count) + 1))
-    outs = [out[start:stop] for start, stop in pairwise(edges)]
-    scatter_trace = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)
+    traces = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)
+    divisors = np.maximum(left - 1, 1)
+    edges = np.searchsorted(owners[order], np.arange(len(count) + 1))
+    remainders = Remainders(whole, out[order], edges, missed, traces, divisors)
     norm_mean = (whole.norm_mean * whole.count - norm_sum) / left
     norm_all = (whole.norm_var + whole.norm_mean**2) * whole.count
     norm_var = np.maximum((norm_all - norm_square) / left - norm_mean**2, 0)
@@ -71,23 +145,21 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     worth_whole = parts.exact and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
     found: dict[int, Moments] = {}
     for slot, unit in enumerate(parts.units):
-        reduced = partial(_reduced, whole, outs[slot], np.flatnonzero(owner != slot)) if worth_whole else _unknown
+        reduced = partial(_reduced, remainders, slot, np.flatnonzero(owner != slot)) if worth_whole else _unknown
         found[unit] = Without(
             count=int(left[slot]),
             mean=whole.mean - linear[slot] / left[slot],
             unit_mean=(whole.unit_mean * whole.count - unit_sum[slot]) / left[slot],
             norm_mean=float(norm_mean[slot]),
             norm_var=float(norm_var[slot]),
-            trace=float(scatter_trace[slot]) / max(left[slot] - 1, 1),
+            trace=float(traces[slot] / divisors[slot]),
             quartic=float(whole.quartic * whole.count * (1 - fourth[slot]) / left[slot]),
             peak=np.nan,
             peak_ratio=np.nan,
-            whole=whole,
             reduced=reduced,
-            out=outs[slot],
+            remainders=remainders,
+            slot=slot,
         )
-    if whole.trace > 0:
-        _approximate(whole, list(found.values()), out, edges, missed)
     return found
 
 
@@ -131,41 +203,6 @@ def _first_of(rows: Array, move: Array, span: Array | None) -> Array:
     return np.asarray(span @ np.linalg.eigh(along.T @ along - np.outer(back, back))[1][:, -1])
 
 
-def _approximate(whole: Moments, several: list[Moments], out: Array, edges: NDArray[np.int64], missed: Array) -> None:
-    """Give each of the moments its largest eigenvalue, first direction and square trace."""
-    span = whole.leading_directions
-    divisors = np.array([max(m.count - 1, 1) for m in several])
-    total, squares = whole.trace * (whole.count - 1), whole.square_trace * (whole.count - 1) ** 2
-    values = _quotients(whole, span)
-    along, sizes = out @ span, (out**2).sum(axis=1)
-    weighted = (_times(whole, out) * out).sum(axis=1)
-    moves = weighted[
-        edges[1:] - 1
-    ]  # the last factor of a unit is the move of the mean, which is no part of its scatter
-    weighted = np.add.reduceat(weighted, edges[:-1])
-    rest = np.maximum(total - np.array([m.trace for m in several]) * divisors - np.add.reduceat(sizes, edges[:-1]), 0)
-    # tr SG sums to tr S^2 over units, so what factors leave of it belongs to the rests.
-    tail = max(squares - weighted.sum() + moves.sum(), 0.0) / max(rest.sum(), _TINY)
-    for slot, m in enumerate(several):
-        part = slice(edges[slot], edges[slot + 1])
-        mine, taken = out[part], along[part]
-        reduced = np.diag(values) - taken.T @ taken
-        found, vectors = np.linalg.eigh(reduced)
-        first = vectors[:, -1]
-        direction = span @ first
-        # What M v has outside the span bends the eigenvector; its second order is |r|^2 / (lambda_1 - tail).
-        bend = mine.T @ (taken @ first)
-        bend -= span @ (span.T @ bend)
-        top = found[-1] + (bend @ bend) / max(found[-1] - tail, found[-1] / 2, _TINY)
-        gram = mine @ mine.T
-        own = (gram**2).sum() + missed[slot]
-        own += 2 * rest[slot] * (sizes[part].sum() - (taken**2).sum()) / max(whole.width - len(values), 1)
-        square = squares - 2 * (weighted[slot] + rest[slot] * tail) + own
-        vars(m)["top_eigenvalue"] = float(np.clip(top, 0, m.trace * divisors[slot]) / divisors[slot])
-        vars(m)["top_direction"] = direction
-        vars(m)["square_trace"] = float(max(square, top**2) / divisors[slot] ** 2)
-
-
 def _quotients(whole: Moments, span: Array) -> Array:
     """Return the Rayleigh quotients of the scatter along directions."""
     return np.asarray((span * _times(whole, span.T).T).sum(axis=0))
@@ -178,9 +215,11 @@ def _times(whole: Moments, vectors: Array) -> Array:
     return np.asarray((vectors @ whole.rows.T) @ whole.rows)
 
 
-def _reduced(whole: Moments, out: Array, kept: NDArray[np.int64]) -> Array:
+def _reduced(remainders: Remainders, slot: int, kept: NDArray[np.int64]) -> Array:
     """Return the smaller side without a unit, whose states are not `kept` where the states themselves are there."""
+    whole = remainders.whole
     if whole.gram is None:
+        out = remainders.of_unit(slot)
         return np.asarray(whole.side - out.T @ out)
     gram = whole.gram[np.ix_(kept, kept)]
     gram = gram - gram.mean(axis=0)

@@ -34,9 +34,10 @@ Resident memory in MB (10^6 bytes) of processes of their own: SmolLM2-135M in fl
 tokens, batches of {batch:,}; medians of the runs, and the most of any, which is held against the target. Loaded is what
 is resident once the model is there, its weights have been read and free memory has been given back to the system.
 Peaks are the kernel's, set back before each step. The bare pass is one batch through the trunk with nothing read, and
-the job's peak contains as much. aniso reads both streams, all installed metrics for three token sets. Stacking is the
-notebooks' way, with the language-model head and all states kept. The ratio of peaks is that of the medians, the loaded
-model included. How much of the freed memory the C library keeps differs from run to run."""
+the job's peak contains as much. aniso reads both streams, all installed metrics for three token sets, with intervals
+over windows. Stacking is the notebooks' way, with the language-model head and all states kept. The ratio of peaks is
+that of the medians, the loaded model included. How much of the freed memory the C library keeps differs from run to
+run."""
 
 MISSED = """\
 Why the peak still grows a little: the states of first tokens are kept as they came until there are as many as they are

@@ -45,9 +45,10 @@ PROMPTS_NOTE = """\
 {prompts} prompts, {tokens} random tokens, on models of Pythia's shapes with random weights in float32; {rounds} rounds.
 The notebook takes one prompt at a time with the language-model head, keeps all states, then computes d x d covariances
 and their eigenvalues. aniso packs prompts into rows; as the notebook asks it reads the residual stream and the final
-norm for one token set, by default both streams for three, and computes all installed metrics in either case. The padded
-pass is one bare pass of the trunk over all prompts at once, padded on the right. Whole jobs run between two padded
-passes, and ratios of jobs are ratios of their ratios to these. Metrics alone start from states that are there."""
+norm for one token set, by default both streams for three with intervals over prompts, and computes all installed
+metrics in either case. The padded pass is one bare pass of the trunk over all prompts at once, padded on the right.
+Whole jobs run between two padded passes, and ratios of jobs are ratios of their ratios to these. Metrics alone start
+from states that are there."""
 
 PROMPTS_MISSED = """\
 Why metrics alone do not reach their target on two AVX2 cores: effective rank needs all eigenvalues of the 178 x 178
@@ -99,7 +100,7 @@ class PromptsJob:
         """Return the seconds of each way, and the ratios."""
         stacking = Stacking(self.model)
         ways = [
-            partial(profile, self.probe, RESIDUAL, ALL),
+            partial(profile, self.probe, RESIDUAL, ALL, intervals=False),
             partial(profile, self.probe, BOTH, DEFAULT),
             partial(stacking.take, self.batch),
         ]

@@ -48,7 +48,7 @@ class GivenTokens(TransformerProbe):
         tokenizer = AutoTokenizer.from_pretrained(str(files("aniso_pythia") / "tiny"))  # it is never asked
         super().__init__(model, tokenizer, lambda anatomy: describe(model, anatomy, name="given", source="memory"))
         self.windows = tuple(windows)
-        self.documents = [Document(str(window.document), "") for window in windows]
+        self.documents = [Document(f"{window.document}", f"text {window.document}") for window in windows]
 
     def tokenize(self, documents: Iterable[Document], *, bos: BosRule, max_length: int | None) -> Tokenized:
         """Return the windows, whatever the documents say."""

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from aniso_core import engine
 from aniso_core.batches import Batch
 from aniso_core.contracts import Metric
+from aniso_core.documents import units_of
 from aniso_core.fold import Fold, Measured
 from aniso_core.plugins import registry
 from aniso_core.records import Site
-from aniso_core.tokens import TOKEN_SETS
+from aniso_core.tokens import TOKEN_SETS, Document
 from aniso_core.transformer import TransformerProbe
 
 BATCH_TOKENS = engine.Plan.batch_tokens
@@ -28,9 +29,12 @@ def bare(probe: TransformerProbe, batch: Batch) -> None:
         run(batch)
 
 
-def profile(probe: GivenTokens, streams: Sequence[str] | None, token_sets: Sequence[str]) -> None:
-    """Profile all windows of a probe with all installed metrics; streams and token sets as in Plan."""
-    engine.profile(probe, probe.documents, engine.Plan(METRICS, streams=streams, tokens=token_sets), "given")
+def profile(
+    probe: GivenTokens, streams: Sequence[str] | None, token_sets: Sequence[str], *, intervals: bool = True
+) -> None:
+    """Profile all windows of a probe with all installed metrics; streams, token sets and intervals as in Plan."""
+    plan = engine.Plan(METRICS, streams=streams, tokens=token_sets, intervals=intervals)
+    engine.profile(probe, probe.documents, plan, "given")
 
 
 class Folding:
@@ -39,11 +43,14 @@ class Folding:
     With the residual stream alone, the final norm's output comes along.
     """
 
-    def __init__(self, probe: TransformerProbe, streams: Sequence[str] | None, documents: int) -> None:
-        """Start a fold of all installed metrics; `streams` as in Plan."""
+    def __init__(
+        self, probe: TransformerProbe, streams: Sequence[str] | None, documents: int, *, intervals: bool = False
+    ) -> None:
+        """Start a fold of all installed metrics; `streams` and `intervals` as in Plan."""
         self.sites = engine.choose_sites(probe, streams)
         self._probe = probe
-        self._fold = Fold(METRICS, [str(number) for number in range(documents)])
+        given = [Document(f"{number}", f"text {number}") for number in range(documents)]
+        self._fold = Fold(METRICS, [document.id for document in given], units_of(given) if intervals else [])
 
     def take(self, batch: Batch) -> None:
         """Run a batch and fold its states."""
