@@ -33,15 +33,18 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     seed: int = 0,
     name: str | None = None,
     out: Path | str | None = None,
+    prereg: Path | str | None = None,
 ) -> Profile:
     """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
 
     `metrics` are names or Metric records (default: all that are installed), `streams` (default: all that the model has)
     and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents. The model is left as it
-    was found. With `out` a run directory is written as well, with the verdicts of the installed hypotheses; `aniso
-    report` draws it. Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
+    was found. With `out` a run directory is written as well, which `aniso report` draws, with the verdicts of the
+    installed hypotheses, confirmatory where they meet claims of the file `prereg` (`aniso preregister`). Raises
+    AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
+    from aniso_core import prereg as preregistration
     from aniso_core.documents import documents_from
     from aniso_core.plugins import registry
     from aniso_core.transformer import TransformerProbe, describe
@@ -64,10 +67,11 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     )
     if out is not None:
         store.refuse_existing(Path(out))
-    measured = engine.profile(probe, documents, plan, "texts")
+    registered = None if prereg is None else preregistration.read(Path(prereg))
+    measured = preregistration.noted(engine.profile(probe, documents, plan, "texts"), registered)
     if out is not None:
         hypotheses = [item.value for item in registry().items("hypothesis")]
-        verdicts, failures = engine.judge(hypotheses, [measured], seed)
+        verdicts, failures = engine.judge(hypotheses, [measured], seed, registered=registered)
         store.save(Path(out), store.run_files(measured, verdicts, failures, {"model": str(label)}), ())
     return measured
 

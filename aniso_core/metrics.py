@@ -157,11 +157,11 @@ def sink_ratio(m: Moments, first: Moments) -> float:
     return first.norm_mean * others / total
 
 
-def first_token_share(m: Moments, first: Moments) -> float:
-    """Return the share of lambda_1 that first tokens hold, 0 to 1: sum over them of (v_1'(x - mean))^2 / total."""
+def share_held(m: Moments, some: Moments) -> float:
+    """Return the share of lambda_1 that some tokens hold, 0 to 1: sum over them of (v_1'(x - mean))^2 / total."""
     m.require_spread()
     v = m.top_direction
-    held = first.variance_along(v) * (first.count - 1) + first.count * float(v @ (first.mean - m.mean)) ** 2
+    held = some.variance_along(v) * (some.count - 1) + some.count * float(v @ (some.mean - m.mean)) ** 2
     return held / (m.top_eigenvalue * (m.count - 1))
 
 
@@ -333,7 +333,7 @@ def aniso_metrics() -> list[Metric]:
         ),
         Metric(
             "first-token-share",
-            first_token_share,
+            share_held,
             unit="share",
             summary="share of lambda_1 that first tokens hold; a flag, not a score",
             low=0.0,
@@ -341,6 +341,17 @@ def aniso_metrics() -> list[Metric]:
             invariances=_SPECTRAL,
             source="docs/concepts.md",
             contrast="first",
+        ),
+        Metric(
+            "massive-token-share",
+            share_held,
+            unit="share",
+            summary="share of lambda_1 that massive tokens hold beside first ones; a flag, not a score",
+            low=0.0,
+            high=1.0,
+            invariances=_SPECTRAL,
+            source="docs/concepts.md",
+            contrast="outlier",
         ),
         Metric(
             "massive-activation",

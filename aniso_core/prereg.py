@@ -17,7 +17,7 @@ import msgspec
 
 from aniso_core import store
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, PAPER, STREAMS
+from aniso_core.records import FORMAT, PAPER, STREAMS, Profile
 from aniso_core.text import nearest_first, short, visible
 from aniso_core.tokens import TOKEN_SETS
 
@@ -116,6 +116,14 @@ def read(path: Path) -> Registered:
         )
         raise AnisoError(message)
     return registered
+
+
+def noted(profile: Profile, registered: Registered | None) -> Profile:
+    """Return a profile with what was preregistered for it in its provenance."""
+    if registered is None:
+        return profile
+    made = dataclasses.replace(profile.provenance, prereg=registered.sha256, preregistered=registered.registered)
+    return dataclasses.replace(profile, provenance=made)
 
 
 def moment(text: str) -> datetime:

@@ -83,7 +83,8 @@ class ModelInfo:
     """The measured model: its name, where its weights came from and how they were run.
 
     `norm` is None where blocks have no recognised norm; `placement` says whether norms stand before the
-    sublayers ("pre") or after them ("post"). `weights_sha256` is empty for a model handed over in memory.
+    sublayers ("pre") or after them ("post"). `weights_sha256` is empty for a model handed over in memory. `twin` is the
+    same text for two models that were trained alike but for their norms, as their configs say, and empty for others.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ModelInfo:
     device: str
     attention: str
     threads: int = 0
+    twin: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -362,8 +364,8 @@ class Verdict:
     `outcome` is the answer, `label` the criterion's own word for it (as "excellent"), `because` one sentence.
     `false_positive_rate` is how often this criterion says "supported" on profiles where the claim is false, measured
     for this number of states under the null that `false_positive_null` names. `low` and `high` bound the estimate at
-    95 %; `flags` are what weakens the verdict; `p_adjusted` counts the other confirmatory claims (Holm). `details` are
-    the numbers behind it.
+    95 %; `flags` are what weakens the verdict. `p` is that of the claim, `p_refuted` that of its contrary, and
+    `p_adjusted` that of the outcome among all confirmatory claims (Holm). `details` are the numbers behind it.
     """
 
     hypothesis: str
@@ -374,6 +376,7 @@ class Verdict:
     label: str = ""
     estimate: float | None = None
     p: float | None = None
+    p_refuted: float | None = None
     low: float | None = None
     high: float | None = None
     stream: str = ""

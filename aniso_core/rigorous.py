@@ -16,7 +16,7 @@ _ISOTROPIC = 1.5
 """Shares below this many times that of isotropic noise are not told from it."""
 
 _HELD = 0.5
-"""Share of lambda_1 beyond which first tokens make the peak."""
+"""Share of lambda_1 beyond which first tokens, or massive ones, make the peak."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,10 @@ def sample(profile: Profile, metric: str, stream: str, tokens: str) -> Sample | 
     if curve.missing:
         return f"{metric} has no value at layer {curve.missing[0].layer}: {curve.missing[0].reason}"
     if found is None:
-        none = "the run kept nothing of single documents (one document, --no-intervals or an older aniso)"
+        none = (
+            "the run kept nothing of single documents (one document, --no-intervals or an older aniso); profile the "
+            "model again on several"
+        )
         return curve.no_interval or none
     known = np.isfinite(found.values).all(axis=1)
     if not known.any():
@@ -141,13 +144,14 @@ def _artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
         return []
     values = found.pv.mean(axis=0)
     top = found.layers[int(values.argmax())]
-    first = found.profile.find("first-token-share", found.stream, "all")
-    held = first.at(top) if first else None
     said = []
-    if held is not None and held > _HELD:
-        said.append(
-            f"token_artefact: first tokens hold {held:.0%} of the variance along the first direction at L* = {top}"
-        )
+    for name, tokens in (("first-token-share", "first tokens"), ("massive-token-share", "massive tokens")):
+        share = found.profile.find(name, found.stream, "all")
+        held = share.at(top) if share else None
+        if held is not None and held > _HELD:
+            said.append(
+                f"token_artefact: {tokens} hold {held:.0%} of the variance along the first direction at L* = {top}"
+            )
     bulk = found.profile.find(SHARE, found.stream, "bulk")
     if peaks and bulk is not None and None not in bulk.values:
         other = bulk.layers[int(bulk.array().argmax())]

@@ -8,6 +8,9 @@ from typing import Any
 from aniso_core.prereg import Preregistration, Registered, moment
 from aniso_core.records import Profile, Verdict
 
+_Q = 0.1
+"""Share of false ones allowed among the exploratory results that are reported."""
+
 NOT_CONFIRMATORY = "not confirmatory: "
 """How the flag begins that says why a verdict is not the one that was registered."""
 
@@ -19,11 +22,23 @@ def mark(
 
     A rigorous verdict is confirmatory where it meets all that a claim fixed, else exploratory, with a flag that says
     why where its hypothesis was registered. Confirmatory ones of a family get p_adjusted by Holm over all that the
-    family registered, judged here or not; what its claim's alpha supports no longer becomes inconclusive.
+    family registered, judged here or not; what its claim's alpha no longer supports or refutes becomes inconclusive.
+    Exploratory ones that are lost among all exploratory tests (Benjamini and Hochberg, q = 0.1) get a flag.
     """
     marked = [_plain(verdict) for verdict in verdicts]
-    if registered is None:
-        return tuple(marked)
+    if registered is not None:
+        _mark_registered(marked, verdicts, registered, profiles, seed)
+    return tuple(_explored(marked))
+
+
+def _mark_registered(
+    marked: list[Verdict],
+    verdicts: Sequence[Verdict],
+    registered: Registered,
+    profiles: Sequence[Profile],
+    seed: int,
+) -> None:
+    """Mark in place what was registered."""
     fitting: dict[int, Preregistration] = {}
     for i, verdict in enumerate(verdicts):
         claims = [claim for claim in registered.claims if claim.hypothesis == verdict.hypothesis]
@@ -44,7 +59,33 @@ def mark(
         left = sum(_unjudged(claim, judged, profiles) for claim in registered.claims if claim.family == family)
         for i, verdict in zip(members, _adjusted(judged, left), strict=True):
             marked[i] = verdict
-    return tuple(marked)
+
+
+def _explored(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
+    """Yield verdicts, exploratory ones flagged where they would not be reported among all exploratory tests."""
+    tests = [
+        (i, name, getattr(verdict, name))
+        for i, verdict in enumerate(verdicts)
+        for name in ("p", "p_refuted")
+        if verdict.standing == "exploratory" and 0 <= _number(getattr(verdict, name)) <= 1
+    ]
+    reported = set()
+    if tests:
+        import numpy as np
+
+        from aniso_core.inference.several import benjamini_hochberg
+
+        kept = benjamini_hochberg(np.array([p for *_, p in tests]), _Q)
+        reported = {(i, name) for (i, name, _), keep in zip(tests, kept, strict=True) if keep}
+    for i, verdict in enumerate(verdicts):
+        about = (i, "p_refuted" if verdict.outcome == "refuted" else "p")
+        judged = verdict.outcome in {"supported", "refuted"} and any(about == test[:2] for test in tests)
+        lost = f"lost among {len(tests)} exploratory tests (Benjamini and Hochberg, q = {_Q})"
+        yield replace(verdict, flags=(*verdict.flags, lost)) if judged and about not in reported else verdict
+
+
+def _number(p: float | None) -> float:
+    return math.nan if p is None else p
 
 
 def _plain(verdict: Verdict) -> Verdict:
@@ -130,12 +171,19 @@ def _adjusted(judged: Sequence[tuple[Verdict, Preregistration]], left: int) -> I
 
     from aniso_core.inference.several import holm
 
-    p = [1.0 if verdict.p is None else verdict.p for verdict, _ in judged] + [1.0] * left
-    for (verdict, claim), adjusted in zip(judged, holm(np.array(p)).tolist(), strict=False):
-        if verdict.p is None:
+    def adjusted(ps: Sequence[float | None]) -> list[float]:
+        found: list[float] = holm(np.array([1.0 if p is None else p for p in ps] + [1.0] * left)).tolist()
+        return found
+
+    supported = adjusted([verdict.p for verdict, _ in judged])
+    refuted = adjusted([verdict.p_refuted for verdict, _ in judged])
+    for number, (verdict, claim) in enumerate(judged):
+        against = verdict.outcome == "refuted"
+        own, joint = (verdict.p_refuted, refuted[number]) if against else (verdict.p, supported[number])
+        if own is None:
             yield verdict
-        elif verdict.outcome == "supported" and adjusted > claim.alpha:
-            because = f"{verdict.because}; with Holm over {len(p)} claims p = {adjusted:.3g}"
-            yield replace(verdict, outcome="inconclusive", because=because, p_adjusted=adjusted)
+        elif verdict.outcome in {"supported", "refuted"} and joint > claim.alpha:
+            because = f"{verdict.because}; with Holm over {len(judged) + left} claims p = {joint:.3g}"
+            yield replace(verdict, outcome="inconclusive", because=because, p_adjusted=joint)
         else:
-            yield replace(verdict, p_adjusted=adjusted)
+            yield replace(verdict, p_adjusted=joint)

@@ -16,6 +16,9 @@ from aniso_core.records import Array, ModelInfo, Norm, Site
 from aniso_core.tokenizing import TokenizerRules
 from aniso_core.tokens import Document, Tokenized
 
+TWIN = "aniso_twin"
+"""Entry of a model's config: the same text in two models that were trained alike but for their norms."""
+
 _LONGEST_SENSIBLE = 1_000_000_000  # tokenizers without a limit say 1e30
 
 
@@ -100,6 +103,7 @@ def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **kn
         device=", ".join("offloaded" if d == "meta" else d for d in devices),
         attention=str(getattr(config, "_attn_implementation", "") or "eager"),
         threads=torch.get_num_threads(),
+        twin=str(getattr(config, TWIN, "") or ""),
         **facts,
     )
 

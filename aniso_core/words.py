@@ -21,7 +21,7 @@ def reasons(verdict: Verdict) -> Iterator[str]:
     """Yield what stands behind an outcome, each part one sentence or more."""
     yield because(verdict)
     yield error_rate(verdict)
-    yield from (sentence(short(flag, 300)) for flag in verdict.flags)
+    yield from (sentence(short(_in_words(flag), 300)) for flag in verdict.flags)
 
 
 def outcome(verdict: Verdict) -> str:
@@ -37,7 +37,8 @@ def error_rate(verdict: Verdict) -> str:
         return ""
     rate = verdict.false_positive_rate
     if verdict.criterion == "rigorous" and rate is not None:
-        return f"Tested at level {rate:g}."
+        standing = {"confirmatory": ", as registered", "exploratory": ", not registered"}.get(verdict.standing, "")
+        return f"Tested at level {rate:g}{standing}."
     if rate is None:
         return "How often this criterion supports a false claim is not known."
     under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
@@ -49,12 +50,20 @@ def because(verdict: Verdict) -> str:
     return f"{sentence(short(verdict.because, 600))} {_p(verdict)}".strip()
 
 
+def _in_words(flag: str) -> str:
+    """Return a flag whose name, before a colon, has no underscores."""
+    name, colon, rest = flag.partition(":")
+    return name.replace("_", " ") + colon + rest
+
+
 def _p(verdict: Verdict) -> str:
-    if verdict.p is None:
+    against = verdict.outcome == "refuted"
+    value = verdict.p_refuted if against else verdict.p
+    if value is None:
         return ""
-    what = "p against the claim" if verdict.criterion == "rigorous" and verdict.outcome == "refuted" else "p"
-    small = verdict.p < 0.001  # noqa: PLR2004 - below it nobody counts zeros
-    p = f"{what} < 0.001" if small else f"{what} = {verdict.p:.3g}"
+    what = "p against the claim" if against else "p"
+    small = value < 0.001  # noqa: PLR2004 - below it nobody counts zeros
+    p = f"{what} < 0.001" if small else f"{what} = {value:.3g}"
     joint = f", with all confirmatory claims {verdict.p_adjusted:.3g} (Holm)" if verdict.p_adjusted is not None else ""
     return f"{p}{joint}."
 

@@ -1,6 +1,6 @@
 """What uncertainty costs: sums of each document during the pass, intervals and verdicts after it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -26,7 +26,7 @@ DOCUMENTS, LENGTH, LAYERS = 256, 32, 33
 JUDGED = ("all", "bulk")
 AFTER = Target("at most", 5)
 
-PASS_NOTE = """\
+SUMS_NOTE = """\
 What keeping sums of each document adds to a pass over {batch:,} tokens of prose, as a share of the bare trunk pass:
 SmolLM2-135M in float32, windows x tokens, each window a document, all installed metrics. States of one batch go into a
 fold with these sums and into one without, by turns; {rounds} rounds, and as many bare passes after them. The difference
@@ -45,16 +45,15 @@ def main(rounds: int = ROUNDS) -> None:
     rows = []
     for length in LENGTHS:
         for name, streams in (("residual", RESIDUAL), ("both", BOTH)):
-            median_, quartiles, *target = cells(added(probe, length, streams, rounds), ADDED, "+.3f")
-            rows.append((f"{BATCH_TOKENS // length} x {length}", name, median_, quartiles, *target))
+            found = cells(added(probe, length, streams, rounds), ADDED, "+.3f")
+            rows.append((f"{BATCH_TOKENS // length} x {length}", name, *found))
     columns = ("windows", "streams", "added", "quartiles", "target", "reached")
-    record("Sums of documents", columns, rows, PASS_NOTE.format(batch=BATCH_TOKENS, rounds=rounds))
-    columns = ("what", "seconds", "target", "reached")
-    sizes = {"layers": LAYERS, "documents": DOCUMENTS, "length": LENGTH}
-    record("Intervals and verdicts", columns, list(after(probe)), AFTER_NOTE.format(**sizes))
+    record("Sums of documents", columns, rows, SUMS_NOTE.format(batch=BATCH_TOKENS, rounds=rounds))
+    note = AFTER_NOTE.format(layers=LAYERS, documents=DOCUMENTS, length=LENGTH)
+    record("Intervals and verdicts", ("what", "seconds", "target", "reached"), list(after(probe)), note)
 
 
-def added(probe: TransformerProbe, length: int, streams: Iterable[str] | None, rounds: int) -> list[float]:
+def added(probe: TransformerProbe, length: int, streams: Sequence[str] | None, rounds: int) -> list[float]:
     """Return by how much of a bare pass the fold takes longer with sums of each document, once a round."""
     windows = cut(text_ids(probe, BATCH_TOKENS), length)
     (batch,) = plan_batches(windows, BATCH_TOKENS)

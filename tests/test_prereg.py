@@ -380,10 +380,29 @@ def test_what_has_no_p_stays_as_it_is_and_counts():
     assert second.p_adjusted == pytest.approx(0.02)
 
 
-def test_a_refutation_keeps_its_outcome():
-    """Holm takes support away and gives none: a verdict that is refuted stays so."""
-    marked = only(replace(VERDICT, outcome="refuted", p=0.9))
-    assert (marked.outcome, marked.standing, marked.p_adjusted) == ("refuted", "confirmatory", 0.9)
+def test_refutations_are_adjusted_by_their_own_p():
+    """Holm takes the p against the claim of what is refuted, and takes a refutation away as it takes support away."""
+    refuted = replace(VERDICT, outcome="refuted", p=0.9, p_refuted=0.03)
+    marked = only(refuted)
+    assert (marked.outcome, marked.standing, marked.p_adjusted) == ("refuted", "confirmatory", 0.03)
+    second = replace(CLAIM, id="two", hypothesis="three-phases")
+    lost, _ = mark([refuted, replace(VERDICT, hypothesis="three-phases")], registered(CLAIM, second), [profile()], 3)
+    assert (lost.outcome, lost.p_adjusted) == ("inconclusive", pytest.approx(0.06))
+    assert lost.because == "it peaks; with Holm over 2 claims p = 0.06"
+
+
+def test_exploratory_verdicts_that_many_tests_explain_are_flagged():
+    """Of many exploratory tests, those are flagged that Benjamini and Hochberg would not report at q = 0.1."""
+    dull = [replace(VERDICT, hypothesis=f"h{i}", outcome="inconclusive", p=0.5, p_refuted=0.6) for i in range(9)]
+    clear, weak = replace(VERDICT, p=0.001), replace(VERDICT, hypothesis="w", outcome="refuted", p=0.8, p_refuted=0.04)
+    marked = mark([clear, weak, *dull], None, [profile()], 0)
+    assert [v.flags[len(VERDICT.flags) :] for v in marked[:3]] == [
+        (),
+        ("lost among 21 exploratory tests (Benjamini and Hochberg, q = 0.1)",),
+        (),
+    ]
+    alone = mark([weak], None, [profile()], 0)
+    assert alone[0].flags == VERDICT.flags
 
 
 # The command

@@ -106,6 +106,15 @@ def test_text_too_short_for_the_share_caps_the_verdict():
         assert any("too little text" in flag for flag in verdict.flags)
 
 
+def test_massive_tokens_are_named_as_first_ones_are():
+    """Massive tokens that hold most of the variance at the peak make it an artefact of theirs."""
+    made = profile({"all": BELL, "bulk": BELL})
+    massive = curve("massive-token-share", "residual", "all", np.full(STATES, 0.8))
+    found = judged("bell-curve", replace(made, curves=(*made.curves, massive)))[0]
+    assert found.flags[0].startswith("token_artefact: massive tokens hold 80% of the variance")
+    assert "Token artefact: massive tokens hold 80%" in told(found)
+
+
 def test_shares_of_isotropic_noise_are_flagged():
     """Layers whose share is no more than noise would have are named."""
     made = profile({"all": BELL - 0.28, "bulk": BELL - 0.28})
@@ -190,6 +199,35 @@ def test_lineages_are_counted_once():
     ]
     assert verdict.outcome in {"not_testable", "inconclusive"}
     assert "association, not cause" in verdict.because or "least" in verdict.because
+
+
+def twins(count, low=0.1):
+    """Return pairs of models trained alike but for their norms."""
+    made = []
+    for number in range(count):
+        for height, norm in ((low, "rmsnorm"), (0.4, "layernorm")):
+            shares = {"all": bell(STATES, height), "bulk": bell(STATES, height)}
+            found = profile(shares, norm=norm, name=f"{norm}-{number}", seed=len(made))
+            made.append(replace(found, model=replace(found.model, twin=f"seed {number}")))
+    return made
+
+
+def test_twins_tell_the_norm_from_all_else():
+    """Five pairs of twins are compared by all ways to swap them: p is 1/32, and the norm is what differs."""
+    found = [v for v in judged("gauge-flatness", *twins(5)) if v.subject == "the norm in twins"]
+    assert [(v.outcome, v.p, v.stream, v.tokens) for v in found] == [
+        ("supported", 1 / 32, stream, tokens) for stream in ("residual", "normed") for tokens in ("all", "bulk")
+    ]
+    assert found[0].details["twins"] == [f"seed {number}" for number in range(5)]
+    assert found[0].estimate == pytest.approx(np.mean(found[0].details["differences"]))
+    alike = [v for v in judged("gauge-flatness", *twins(5, low=0.4)) if v.subject == "the norm in twins"]
+    assert "supported" not in {v.outcome for v in alike}
+
+
+def test_few_twins_are_not_testable():
+    """With four pairs of twins no arrangement has a p of 0.05, whatever the profiles are."""
+    found = [v for v in judged("gauge-flatness", *twins(4)) if v.subject == "the norm in twins"]
+    assert {(v.outcome, v.because) for v in found} == {("not_testable", "with 4 pairs the smallest p is 0.062")}
 
 
 def test_documents_of_other_texts_make_no_pairs():

@@ -1,7 +1,6 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +26,6 @@ from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
-from aniso_core.prereg import Registered
 from aniso_core.records import STREAMS, Profile, Report
 from aniso_core.sources import on_disk
 from aniso_core.text import slug, visible
@@ -154,7 +152,7 @@ def profile(**chosen: Any) -> None:
             say(f"Note: {note}.")
     with measuring(shown=loud) as progress:
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
-    measured = _noting(measured, registered)
+    measured = prereg.noted(measured, registered)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
     verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"), registered)
@@ -201,14 +199,6 @@ def default_folder(measured: Profile) -> Path:
     base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
     taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
     return base if not base.exists() else next(path for path in taken if not path.exists())
-
-
-def _noting(measured: Profile, registered: Registered | None) -> Profile:
-    """Return the profile with what was preregistered for it in its provenance."""
-    if registered is None:
-        return measured
-    made = replace(measured.provenance, prereg=registered.sha256, preregistered=registered.registered)
-    return replace(measured, provenance=made)
 
 
 def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:

@@ -89,7 +89,8 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         estimate=test.prominence.estimate,
         low=_finite(test.prominence.low),
         high=_finite(test.prominence.high),
-        p=test.p_refuted if outcome == "refuted" else test.p,
+        p=test.p,
+        p_refuted=test.p_refuted,
         false_positive_rate=_ALPHA,
         false_positive_null=_BY_DESIGN,
         stream="residual",
@@ -118,11 +119,12 @@ def _phases(profile: Profile, tokens: str) -> Verdict:
         "rigorous",
         profile.model.name,
         "inconclusive" if weak else test.outcome,
-        f"{_first(test.reason)}the share rises by {test.rise:.3f} to layer {first}, moves within "
-        f"{test.sway:.3f} up to layer {second} and drops by {test.drop:.3f} after; the claim wants a rise and a drop "
-        f"above {DELTA} and a level between them within a third of both",
+        f"{_first(test.reason)}the share {_moves(test.rise)} to layer {first}, stays within {test.sway:.3f} up to "
+        f"layer {second} and {_moves(-test.drop)} after; the claim wants a rise and a fall above {DELTA} and a level "
+        "between them within a third of both",
         estimate=min(test.rise, test.drop),
-        p=test.p_refuted if test.outcome == "refuted" else test.p,
+        p=test.p,
+        p_refuted=test.p_refuted,
         false_positive_rate=_ALPHA,
         false_positive_null=_BY_DESIGN,
         stream="residual",
@@ -176,6 +178,10 @@ def _numbers(test: object) -> dict[str, object]:
 
 def _bounded(found: Bounds) -> str:
     return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _moves(by: float) -> str:
+    return f"{'rises' if by >= 0 else 'falls'} by {abs(by):.3f}"
 
 
 def _first(reason: str) -> str:
