@@ -38,11 +38,21 @@ def error_rate(verdict: Verdict) -> str:
     rate = verdict.false_positive_rate
     if verdict.criterion == "rigorous" and rate is not None:
         standing = {"confirmatory": ", as registered", "exploratory": ", not registered"}.get(verdict.standing, "")
-        return f"Tested at level {rate:g}{standing}."
+        return f"Tested at level {rate:g}{_sample(verdict)}{standing}."
     if rate is None:
         return "How often this criterion supports a false claim is not known."
     under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
     return f"Where the claim is false{under}, this criterion says supported {_often(rate)}."
+
+
+def _sample(verdict: Verdict) -> str:
+    """Return in words what was sampled, as far as the details of a verdict tell."""
+    found = verdict.details
+    documents, units, tokens, width = (found.get(name) for name in ("documents", "units", "token_count", "width"))
+    if not (isinstance(documents, int) and isinstance(tokens, int)):
+        return ""
+    grouped = f" in {units} groups" if isinstance(units, int) and units != documents else ""
+    return f" over {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
 
 
 def because(verdict: Verdict) -> str:

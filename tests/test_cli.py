@@ -175,6 +175,15 @@ def test_a_run_as_json_is_json_alone(aniso, neox, texts, tmp_path):
     assert json.loads((tmp_path / "run/verdicts.json").read_text(encoding="utf-8"))["verdicts"] == told["verdicts"]
 
 
+def test_the_same_command_gives_the_same_verdicts_twice(aniso, tmp_path):
+    """The same command and seed write verdicts.json twice with the same bytes."""
+    for name in ("one", "two"):
+        assert aniso("profile", "--adapter", "gemma", "--out", tmp_path / name).code == 0
+    first, second = ((tmp_path / name / "verdicts.json").read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert b'"rigorous"' in first
+
+
 def test_without_out_a_run_lands_under_runs(aniso, neox, texts, tmp_path, monkeypatch):
     """Without --out each run gets a folder of its own under runs/, named for its time and model."""
     monkeypatch.chdir(tmp_path)

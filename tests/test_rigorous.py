@@ -234,7 +234,8 @@ def test_documents_of_other_texts_make_no_pairs():
     """Runs of two texts cannot be compared document by document."""
     one, other = arms(0.1, 0.4)
     other = replace(other, prompts=replace(other.prompts, sha256="cd"))
-    assert "different texts" in judged("gauge-flatness", one, other)[0].because
+    for name in ("gauge-flatness", "peak-agreement", "norm-uniformity"):
+        assert "different texts" in judged(name, one, other)[0].because
 
 
 def test_norms_that_vary_less_are_more_even():

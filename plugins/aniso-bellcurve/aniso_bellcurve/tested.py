@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from aniso_core.comparing import differences
 from aniso_core.inference import Bounds, agreement, peak_layers, peak_test, phase_test, range_interval
 from aniso_core.records import Profile, Verdict
 from aniso_core.rigorous import (
@@ -78,7 +79,8 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         }.get(
             outcome, f"a rise of {test.rise:.3f} and a fall of {test.fall:.3f} are not shown to be both above {DELTA}"
         ),
-        f"; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of {profile.model.layers} (95 %)",
+        f"; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of {profile.model.layers} (95 %); p of the rise "
+        f"{test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single peak {test.p_valley:.2g}",
     ]
     return Verdict(
         "bell-curve",
@@ -97,8 +99,8 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         tokens=tokens,
         flags=tuple(filter(None, (*flags(found, peaks), weak))),
         details={
-            **found.details(),
             **_numbers(test),
+            **found.details(),
             "L_star_set": peaks,
             "range": [spread.low, spread.estimate, spread.high],
         },
@@ -130,12 +132,15 @@ def _phases(profile: Profile, tokens: str) -> Verdict:
         stream="residual",
         tokens=tokens,
         flags=tuple(filter(None, (*flags(found), weak))),
-        details={**found.details(), **_numbers(test)},
+        details={**_numbers(test), **found.details()},
     )
 
 
 def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, tokens: str) -> Verdict:
     subject = one.model.name if other is None else f"{one.model.name} and {other.model.name}"
+    refused = "" if other is None else differences(one, other).refused
+    if refused:
+        return not_testable("peak-agreement", subject, refused, "residual", tokens)
     depths, details = [], {}
     for profile in (one, other):
         if profile is None:

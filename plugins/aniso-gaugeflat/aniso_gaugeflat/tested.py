@@ -132,8 +132,8 @@ def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
         "rigorous",
         pair.name,
         "inconclusive" if weak else test.outcome,
-        f"over layers the share varies by {test.a.flatness:.3f} in the first and {test.b.flatness:.3f} in the second "
-        f"(standard deviations free of noise), a difference of {test.difference.estimate:+.3f} "
+        f"over layers the share varies by {test.a.flatness:.3f} in {pair.rms.model.name} and {test.b.flatness:.3f} in "
+        f"{pair.layer.model.name} (standard deviations free of noise), a difference of {test.difference.estimate:+.3f} "
         f"({test.difference.low:+.3f} to {test.difference.high:+.3f}, 95 %); the claim wants {-SESOI} or less"
         f"{same}{unclear}",
         label="equivalent" if same else "",
@@ -250,8 +250,9 @@ def _more_even(pair: Pair, stream: str, tokens: str) -> Verdict:
         "rigorous",
         pair.name,
         outcome,
-        f"averaged over layers the coefficient of variation of the norms is {math.exp(estimate):.2f} times that of the "
-        f"second (95 %: {math.exp(low):.2f} to {math.exp(high):.2f}); the claim wants {math.exp(-EVEN):.2f} or less",
+        f"averaged over layers the coefficient of variation of the norms of {pair.rms.model.name} is "
+        f"{math.exp(estimate):.2f} times that of {pair.layer.model.name} (95 %: {math.exp(low):.2f} to "
+        f"{math.exp(high):.2f}); the claim wants {math.exp(-EVEN):.2f} or less",
         estimate=estimate,
         low=low,
         high=high,
