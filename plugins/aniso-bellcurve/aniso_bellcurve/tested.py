@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from aniso_core.comparing import differences
-from aniso_core.inference import Bounds, agreement, peak_layers, peak_test, phase_test, range_interval
-from aniso_core.records import Profile, Verdict
+from aniso_core.inference import Bounds, PeakTest, agreement, peak_layers, peak_test, phase_test, range_interval
+from aniso_core.records import Outcome, Profile, Verdict
 from aniso_core.rigorous import (
     SHARE,
     flags,
@@ -71,23 +71,14 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
     outcome, weak = test.outcome, inadequate(found, DELTA)
     if weak and outcome != "inconclusive" and not (outcome == "refuted" and test.p_split <= _ALPHA / 2):
         outcome = "inconclusive"
-    parts = [
-        _first(test.reason),
-        {
-            "supported": f"the share rises by {test.rise:.3f} and falls by {test.fall:.3f}",
-            "refuted": " and ".join(test.refuted_by),
-        }.get(
-            outcome, f"a rise of {test.rise:.3f} and a fall of {test.fall:.3f} are not shown to be both above {DELTA}"
-        ),
-        f"; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of {profile.model.layers} (95 %); p of the rise "
-        f"{test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single peak {test.p_valley:.2g}",
-    ]
     return Verdict(
         "bell-curve",
         "rigorous",
         profile.model.name,
         outcome,
-        "".join(parts),
+        f"{_shape(test, outcome)}; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of "
+        f"{profile.model.layers} (95 %); p of the rise {test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single peak "
+        f"{test.p_valley:.2g}",
         estimate=test.prominence.estimate,
         low=_finite(test.prominence.low),
         high=_finite(test.prominence.high),
@@ -105,6 +96,16 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
             "range": [spread.low, spread.estimate, spread.high],
         },
     )
+
+
+def _shape(test: PeakTest, outcome: Outcome) -> str:
+    """Return in words what shape was shown, or not."""
+    if outcome == "supported":
+        return f"the share rises by {test.rise:.3f} and falls by {test.fall:.3f}"
+    if outcome == "refuted":
+        return f"{_first(test.reason)}{' and '.join(test.refuted_by)}"
+    unsure = f"a rise of {test.rise:.3f} and a fall of {test.fall:.3f} are not shown to be both above {DELTA}"
+    return f"{_first(test.reason)}{unsure}"
 
 
 def _phases(profile: Profile, tokens: str) -> Verdict:
