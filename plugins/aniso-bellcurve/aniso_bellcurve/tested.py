@@ -77,8 +77,8 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         profile.model.name,
         outcome,
         f"{_shape(test, outcome)}; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of "
-        f"{profile.model.layers} (95 %); p of the rise {test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single peak "
-        f"{test.p_valley:.2g}",
+        f"{profile.model.layers} (95 %); p of the rise {test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single "
+        f"peak {test.p_valley:.2g}",
         estimate=test.prominence.estimate,
         low=_finite(test.prominence.low),
         high=_finite(test.prominence.high),
