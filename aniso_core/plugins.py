@@ -191,7 +191,10 @@ def registry() -> Registry:
     for point, distribution, version in _entry_points():
         plugin = Plugin(point.name, distribution, version)
         try:
+            _require_fitting(point)
             items += _collect(plugin, point)
+        except AnisoError as error:
+            broken.append(BrokenPlugin(plugin.name, distribution, version, str(error)))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything at import
             reason = visible(f"{type(error).__name__}: {error}")
             broken.append(BrokenPlugin(plugin.name, distribution, version, reason))
@@ -222,6 +225,25 @@ def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str, str]]:
     for point, distribution, version in sorted(found, key=lambda f: (f[0].name, f[1])):
         if disabled.isdisjoint({point.name, distribution}):
             yield point, distribution, version
+
+
+def _require_fitting(point: metadata.EntryPoint) -> None:
+    """Raise AnisoError where a plugin's distribution declares that it needs another version of aniso."""
+    declared = (point.dist.metadata.get_all("Requires-Dist") if point.dist else None) or []
+    ranged = [line for line in declared if re.match(r"aniso\s*[(<>=!~]", line)]
+    if not ranged:  # most say no version, and packaging need not load for them
+        return
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    own = Version(metadata.version("aniso"))
+    for wanted in (Requirement(line).specifier for line in ranged):
+        if not wanted.contains(own, prereleases=True):
+            behind = any(
+                Version(bound.version.removesuffix(".*")) > own for bound in wanted if "<" not in bound.operator
+            )
+            message = f"it needs aniso {wanted} and this is {own}; upgrade {'aniso' if behind else 'the plugin'}"
+            raise AnisoError(message)
 
 
 def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:

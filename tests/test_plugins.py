@@ -61,12 +61,14 @@ def install(tmp_path, monkeypatch, fresh_registry) -> Callable[..., str]:
     monkeypatch.syspath_prepend(folder)
     before = set(sys.modules)
 
-    def put(source: str, distribution: str = "strangers-thing", point: str = "strange", target: str = "") -> str:
+    def put(
+        source: str, distribution: str = "strangers-thing", point: str = "strange", target: str = "", needs: str = ""
+    ) -> str:
         module = f"made_{distribution.replace('-', '_')}_{len(list(folder.glob('*.py')))}"
         (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
         info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{needs}")
         (info / "entry_points.txt").write_text(f"[aniso]\n{point} = {target or module}\n")
         importlib.invalidate_caches()
         fresh_registry()
@@ -429,6 +431,27 @@ def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, ani
     assert ran.code == 1
     assert "left out" not in ran.err
     assert module not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("wanted", "upgrade"),
+    [(">=99", "aniso"), ("~=99.1", "aniso"), ("<0.0.1", "the plugin"), (">=0.0.1,<0.0.2", "the plugin")],
+)
+def test_a_plugin_for_another_version_of_aniso_says_which_side_to_upgrade(wanted, upgrade, install, aniso):
+    """A plugin whose distribution declares another range of aniso is left out before it is imported."""
+    module = install(metric("return 1.0"), needs=f"Requires-Dist: aniso{wanted}\n")
+    ran = aniso("metrics", "show", "strange")
+    assert re.search(
+        rf"\(strangers-thing 1\.0\) is left out: it needs aniso .* and this is .*; upgrade {upgrade}", ran.err
+    )
+    assert module not in sys.modules
+
+
+@pytest.mark.parametrize("wanted", ["", ">=0.0.1", "[all]>=0.0.1", "-other>=99", ">=0.0.1,<99; python_version > '3'"])
+def test_a_plugin_for_this_version_of_aniso_is_loaded(wanted, install, aniso):
+    """A plugin that names no version of aniso, a range that holds this one, or another distribution is loaded."""
+    install(metric("return 1.0"), needs=f"Requires-Dist: aniso{wanted}\n")
+    assert "left out" not in aniso("metrics", "show", "strange").err
 
 
 def test_later_imports_when_it_is_called():
