@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
@@ -150,7 +150,9 @@ class Hypothesis:
     """A claim about profiles and the test that judges it.
 
     `test` takes profiles and a seeded random generator and yields one verdict or more; it yields `not_testable`
-    with the reason where it cannot judge.
+    with the reason where it cannot judge. `metric`, `streams`, `tokens` and `sizes` (the smallest effects that matter,
+    by name, in the metric's unit) are what its rigorous test goes by; a preregistration must name the same. Where one
+    is empty, a preregistration may name anything.
     """
 
     name: str
@@ -158,6 +160,10 @@ class Hypothesis:
     test: Callable[[Sequence[Profile], "np.random.Generator"], Iterable[Verdict]]
     estimand: str = ""
     source: str = ""
+    metric: str = ""
+    streams: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

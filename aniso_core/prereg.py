@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aniso_core import store
+from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
 from aniso_core.records import FORMAT, PAPER, STREAMS, Profile
 from aniso_core.text import nearest_first, short, visible
@@ -86,6 +87,32 @@ def register(path: Path, time: datetime, version: str) -> Registered:
     return Registered(claims, _sha256(claims), time.isoformat(timespec="seconds"), version)
 
 
+def require_testable(registered: Registered, hypotheses: Mapping[str, Hypothesis], path: Path) -> None:
+    """Raise AnisoError where a claim names what the test of its hypothesis, by name, does not go by."""
+    for number, claim in enumerate(registered.claims, start=1):
+        hypothesis = hypotheses[claim.hypothesis]
+        for what, given, known in (
+            ("metric", claim.metric, (hypothesis.metric,) if hypothesis.metric else ()),
+            ("stream", claim.stream, hypothesis.streams),
+            ("token set", claim.tokens, hypothesis.tokens),
+        ):
+            if known and given not in known:
+                message = (
+                    f"{visible(path)}, claim {number}: {claim.hypothesis} tests the {what} {' or '.join(known)}, and "
+                    f"the claim has {short(given)}; correct the file."
+                )
+                raise AnisoError(message)
+        sizes = hypothesis.sizes
+        fits = claim.sesoi.keys() == sizes.keys() and all(math.isclose(claim.sesoi[k], sizes[k]) for k in sizes)
+        if sizes and not fits:
+            wanted, got = (", ".join(f"{k} = {v:.6g}" for k, v in given.items()) for given in (sizes, claim.sesoi))
+            message = (
+                f"{visible(path)}, claim {number}: {claim.hypothesis} tests with sesoi {wanted}, and the claim has "
+                f"{short(got) or 'none'}; correct the file."
+            )
+            raise AnisoError(message)
+
+
 def save(path: Path, registered: Registered) -> None:
     """Write a preregistration, whole or not at all; raises AnisoError where there is a file already."""
     if path.exists():
@@ -107,7 +134,11 @@ def read(path: Path) -> Registered:
         moment(registered.registered)
         found = _sha256(claims)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{visible(path)} is no preregistration ({short(error)}); give a file that `aniso preregister` wrote."
+        found = f"no {error}" if isinstance(error, KeyError) else short(error)
+        todo = (
+            "run `aniso preregister` on it" if path.suffix == ".toml" else "give a file that `aniso preregister` wrote"
+        )
+        message = f"{visible(path)} is no preregistration ({found}); {todo}."
         raise AnisoError(message) from error
     if found != registered.sha256:
         message = (
@@ -142,8 +173,11 @@ def _sha256(claims: Sequence[Preregistration]) -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{visible(path)} cannot be read ({visible(error)}); name a file in UTF-8."
+    except OSError as error:
+        message = f"{visible(path)} cannot be read ({visible(error.strerror or error)}); name another file."
+        raise AnisoError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{visible(path)} is not in UTF-8 ({visible(error)}); save it as UTF-8."
         raise AnisoError(message) from error
 
 
@@ -159,7 +193,7 @@ def _claims(tables: Any, path: Path) -> tuple[Preregistration, ...]:
             try:
                 claim = msgspec.convert(table, Preregistration)
             except msgspec.ValidationError as error:
-                fault = str(error)
+                fault = re.sub(r" - at `\$\.?(.*)`$", r" for \1", str(error))
             else:
                 fault = next(chain(_wrong_names(claim, {other.id for other in claims}), _wrong_numbers(claim)), None)
                 claims.append(claim)
@@ -192,7 +226,7 @@ def _wrong_names(claim: Preregistration, taken: set[str]) -> Iterator[str]:
     if not claim.models or not all(re.fullmatch(r"\S(.*[^\s@])?", model) for model in claim.models):
         yield f"wanted models as NAME or NAME@REVISION, got {short(list(claim.models))}"
     if not re.fullmatch("[0-9a-f]{64}", claim.prompts_sha256):
-        yield f"wanted 64 hexadecimal digits for prompts_sha256, got {short(claim.prompts_sha256)!r}"
+        yield f"wanted 64 digits 0-9 and a-f (lower case) for prompts_sha256, got {short(claim.prompts_sha256)!r}"
 
 
 def _wrong_numbers(claim: Preregistration) -> Iterator[str]:

@@ -51,6 +51,7 @@ class Sample:
         prompts = self.profile.prompts
         return {
             "estimand": self.estimand,
+            "metric": self.metric,
             "documents": prompts.documents if prompts else 0,
             "units": len(self.pv),
             "token_count": self.count,
@@ -114,7 +115,7 @@ def flags(found: Sample, peaks: Sequence[int] = ()) -> tuple[str, ...]:
     low = layers[values < _ISOTROPIC * noise]
     if len(low):
         said.append(f"not told from isotropic noise at {_named(low)}, where shares below {_ISOTROPIC * noise:.3f} are")
-    said += _artefacts(found, peaks)
+    said += artefacts(found, peaks)
     return tuple(said)
 
 
@@ -138,8 +139,8 @@ def inadequate(found: Sample, delta: float) -> str:
     )
 
 
-def _artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
-    """Return whether first or massive tokens make the peak of all tokens."""
+def artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
+    """Return, in one flag or none, whether first or massive tokens make the peak of all tokens."""
     if found.tokens != "all" or found.metric != SHARE:
         return []
     values = found.pv.mean(axis=0)
@@ -149,15 +150,13 @@ def _artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
         share = found.profile.find(name, found.stream, "all")
         held = share.at(top) if share else None
         if held is not None and held > _HELD:
-            said.append(
-                f"token_artefact: {tokens} hold {held:.0%} of the variance along the first direction at L* = {top}"
-            )
+            said.append(f"{tokens} hold {held:.0%} of the variance along the first direction at L* = {top}")
     bulk = found.profile.find(SHARE, found.stream, "bulk")
     if peaks and bulk is not None and None not in bulk.values:
         other = bulk.layers[int(bulk.array().argmax())]
         if other not in peaks:
-            said.append(f"token_artefact: without first and massive tokens L* moves to {other}")
-    return said
+            said.append(f"without first and massive tokens L* is {other}")
+    return [f"token_artefact: {' and '.join(said)}"] if said else []
 
 
 def span(layers: Sequence[int]) -> str:

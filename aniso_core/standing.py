@@ -7,6 +7,7 @@ from typing import Any
 
 from aniso_core.prereg import Preregistration, Registered, moment
 from aniso_core.records import Profile, Verdict
+from aniso_core.text import short
 
 _Q = 0.1
 """Share of false ones allowed among the exploratory results that are reported."""
@@ -41,17 +42,17 @@ def _mark_registered(
     """Mark in place what was registered."""
     fitting: dict[int, Preregistration] = {}
     for i, verdict in enumerate(verdicts):
-        claims = [claim for claim in registered.claims if claim.hypothesis == verdict.hypothesis]
-        if verdict.criterion != "rigorous" or not claims:
+        against = [(claim, _against(claim, verdict, registered, profiles, seed)) for claim in registered.claims]
+        tried = [(claim, reasons) for claim, reasons in against if reasons is not None]
+        if not tried:
             continue
-        about = _about(verdict, profiles)
-        against = [[*_other(claim, verdict, seed), *_unfit(claim, about, registered)] for claim in claims]
-        reasons, claim = min(zip(against, claims, strict=True), key=lambda pair: len(pair[0]))
+        claim, reasons = min(tried, key=lambda pair: len(pair[1]))
         if reasons:
-            flag = NOT_CONFIRMATORY + ", ".join(reasons)
-            marked[i] = replace(marked[i], flags=(*verdict.flags, flag))
+            marked[i] = replace(marked[i], flags=(*verdict.flags, NOT_CONFIRMATORY + ", ".join(reasons)))
         else:
-            marked[i] = replace(marked[i], standing="confirmatory")
+            rate = marked[i].false_positive_rate
+            level = claim.alpha if rate is None else min(rate, claim.alpha)
+            marked[i] = replace(marked[i], standing="confirmatory", false_positive_rate=level)
             fitting[i] = claim
     for family in {claim.family for claim in fitting.values()}:
         members = [i for i, claim in fitting.items() if claim.family == family]
@@ -59,6 +60,28 @@ def _mark_registered(
         left = sum(_unjudged(claim, judged, profiles) for claim in registered.claims if claim.family == family)
         for i, verdict in zip(members, _adjusted(judged, left), strict=True):
             marked[i] = verdict
+
+
+def unmet(
+    verdicts: Sequence[Verdict], registered: Registered, profiles: Sequence[Profile], seed: int
+) -> Iterator[tuple[Preregistration, str]]:
+    """Yield the claims that no verdict meets, each with what the nearest verdict differs in, a few words."""
+    for claim in registered.claims:
+        tried = (_against(claim, verdict, registered, profiles, seed) for verdict in verdicts)
+        nearest = min((reasons for reasons in tried if reasons is not None), key=len, default=None)
+        if nearest is None:
+            yield claim, "nothing judged it here"
+        elif nearest:
+            yield claim, ", ".join(nearest)
+
+
+def _against(
+    claim: Preregistration, verdict: Verdict, registered: Registered, profiles: Sequence[Profile], seed: int
+) -> list[str] | None:
+    """Return in what a verdict differs from a claim; None where it judges something else."""
+    if verdict.criterion != "rigorous" or claim.hypothesis != verdict.hypothesis:
+        return None
+    return [*_other(claim, verdict, seed), *_unfit(claim, _about(verdict, profiles), registered)]
 
 
 def _explored(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
@@ -100,9 +123,11 @@ def _other(claim: Preregistration, verdict: Verdict, seed: int) -> Iterator[str]
     for name in ("stream", "tokens"):
         if getattr(verdict, name) != getattr(claim, name):
             yield f"other {name}"
-    if verdict.details.get("metric", claim.metric) != claim.metric:
-        yield "other metric"
     # What a test does not say that it used, it did not use.
+    if verdict.details.get("metric") != claim.metric:
+        yield "other metric"
+    if verdict.details.get("draws", claim.draws) != claim.draws:  # tests without draws say nothing of them
+        yield "other draws"
     for name, wanted in claim.sesoi.items():
         if not _same(verdict.details.get(name), wanted):
             yield f"other {name}"
@@ -118,12 +143,12 @@ def _other(claim: Preregistration, verdict: Verdict, seed: int) -> Iterator[str]
 def _unfit(claim: Preregistration, about: Sequence[Profile], registered: Registered) -> Iterator[str]:
     """Yield in what the measured profiles differ from what was registered, a few words each."""
     if not about or not all(any(_is(profile, model) for model in claim.models) for profile in about):
-        yield "other model"
+        yield f"other model than {' or '.join(map(short, claim.models))}"
     texts = [profile.prompts for profile in about]
     if any(prompts is None or prompts.sha256 != claim.prompts_sha256 for prompts in texts):
         yield "other texts"
     if any(prompts is not None and prompts.documents < claim.documents_planned for prompts in texts):
-        yield "fewer documents"
+        yield f"fewer documents than {claim.documents_planned}"
     if not all(_before(registered.registered, profile.provenance.started) for profile in about):
         yield "registered too late"
 
@@ -178,12 +203,16 @@ def _adjusted(judged: Sequence[tuple[Verdict, Preregistration]], left: int) -> I
     supported = adjusted([verdict.p for verdict, _ in judged])
     refuted = adjusted([verdict.p_refuted for verdict, _ in judged])
     for number, (verdict, claim) in enumerate(judged):
-        against = verdict.outcome == "refuted"
-        own, joint = (verdict.p_refuted, refuted[number]) if against else (verdict.p, supported[number])
+        refuting = verdict.outcome == "refuted"
+        own, joint = (verdict.p_refuted, refuted[number]) if refuting else (verdict.p, supported[number])
         if own is None:
             yield verdict
         elif verdict.outcome in {"supported", "refuted"} and joint > claim.alpha:
-            because = f"{verdict.because}; with Holm over {len(judged) + left} claims p = {joint:.3g}"
+            against = "against the claim " if verdict.outcome == "refuted" else ""
+            because = (
+                f"{verdict.because}; p {against}= {own:.2g}, by Holm over {len(judged) + left} claims {joint:.2g}, is "
+                f"above the registered level {claim.alpha:g}"
+            )
             yield replace(verdict, outcome="inconclusive", because=because, p_adjusted=joint)
         else:
             yield replace(verdict, p_adjusted=joint)

@@ -1,6 +1,8 @@
 """Verdicts in words: the outcome, the reason, and how often the criterion is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from aniso_core.records import Verdict
 from aniso_core.text import sentence, short
@@ -10,6 +12,21 @@ def heading(verdict: Verdict) -> str:
     """Return what a verdict is about: hypothesis, subject, and what was judged where the criterion has a choice."""
     where = f", {verdict.stream} stream, {verdict.tokens} tokens" if verdict.stream else ""
     return f"{short(verdict.hypothesis)}, {short(verdict.subject)}{where}"
+
+
+def paragraphs(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Verdict]]:
+    """Yield the heading of each verdict, those in a row that are not testable for the same reason as one."""
+    alike = groupby(verdicts, lambda v: (v.hypothesis, v.subject, v.because, v.label, v.flags) if _mute(v) else id(v))
+    for _, group in alike:
+        same = list(group)
+        if len(same) == 1:
+            yield heading(same[0]), same[0]
+        else:
+            yield heading(replace(same[0], stream="")), same[0]
+
+
+def _mute(verdict: Verdict) -> bool:
+    return verdict.outcome == "not_testable"
 
 
 def told(verdict: Verdict) -> str:
@@ -37,12 +54,11 @@ def error_rate(verdict: Verdict) -> str:
         return ""
     rate = verdict.false_positive_rate
     if verdict.criterion == "rigorous" and rate is not None:
-        standing = {"confirmatory": ", as registered", "exploratory": ", not registered"}.get(verdict.standing, "")
-        return f"Tested at level {rate:g}{_sample(verdict)}{standing}."
+        return f"Level {rate:g}{_sample(verdict)}{verdict.standing and '; '}{verdict.standing}."
     if rate is None:
         return "How often this criterion supports a false claim is not known."
     under = f" ({short(verdict.false_positive_null, 200)})" if verdict.false_positive_null else ""
-    return f"Where the claim is false{under}, this criterion says supported {_often(rate)}."
+    return f"A false claim passes this rule {_often(rate)}{under}."
 
 
 def _sample(verdict: Verdict) -> str:
@@ -51,8 +67,8 @@ def _sample(verdict: Verdict) -> str:
     documents, units, tokens, width = (found.get(name) for name in ("documents", "units", "token_count", "width"))
     if not (isinstance(documents, int) and isinstance(tokens, int)):
         return ""
-    grouped = f" in {units} groups" if isinstance(units, int) and units != documents else ""
-    return f" over {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
+    grouped = f" (left out in {units} groups)" if isinstance(units, int) and units != documents else ""
+    return f", {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
 
 
 def because(verdict: Verdict) -> str:
@@ -69,8 +85,8 @@ def _in_words(flag: str) -> str:
 def _p(verdict: Verdict) -> str:
     against = verdict.outcome == "refuted"
     value = verdict.p_refuted if against else verdict.p
-    if value is None:
-        return ""
+    if value is None or (verdict.outcome == "inconclusive" and verdict.p_adjusted is not None):
+        return ""  # what Holm took away says so itself
     what = "p against the claim" if against else "p"
     small = value < 0.001  # noqa: PLR2004 - below it nobody counts zeros
     p = f"{what} < 0.001" if small else f"{what} = {value:.3g}"

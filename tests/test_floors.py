@@ -51,10 +51,11 @@ FLOORS = {
 LIBRARIES = {
     0: {"numpy"},
     1: {"numpy", "threadpoolctl"},
-    2: {"numpy", "scipy", "pluggy", "msgspec", "safetensors"},
+    2: {"numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors"},
     3: {
         "numpy",
         "scipy",
+        "packaging",
         "pluggy",
         "torch",
         "transformers",

@@ -18,7 +18,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.plugins import registry
 from aniso_core.prereg import Preregistration, Registered
 from aniso_core.records import ModelInfo, Profile, PromptsInfo, Provenance, Verdict
-from aniso_core.standing import mark
+from aniso_core.standing import mark, unmet
 from aniso_core.tokens import Document, texts_sha256
 
 SHA = texts_sha256([Document(text, text) for text in TEXTS])
@@ -35,7 +35,7 @@ FULL = {
     "metric": '"top-eigenvalue-share"',
     "statistic": '"max-t"',
     "direction": '"up, then down"',
-    "sesoi": "{ delta = 0.05 }",
+    "sesoi": "{ delta = 0.05, eps = 0.05 }",
     "alpha": "0.05",
     "draws": "999",
     "seed": "3",
@@ -54,7 +54,7 @@ CLAIM = Preregistration(
     metric="top-eigenvalue-share",
     statistic="max-t",
     direction="up, then down",
-    sesoi={"delta": 0.05},
+    sesoi={"delta": 0.05, "eps": 0.05},
     alpha=0.05,
     draws=999,
     seed=3,
@@ -71,7 +71,7 @@ VERDICT = Verdict(
     stream="residual",
     tokens="bulk",
     flags=("thin",),
-    details={"delta": 0.05},
+    details={"metric": "top-eigenvalue-share", "delta": 0.05, "eps": 0.05},
 )
 
 
@@ -158,9 +158,9 @@ def test_any_other_content_has_another_hash(key, register):
     [
         (toml(alfa="0.05"), r"claim 1: there is no key 'alfa'; the keys are alpha, .+; correct the file\."),
         (toml(family=None), r"wanted the key 'family', and it is missing"),
-        (toml(alpha='"small"'), r"Expected `float`, got `str` - at `\$\.alpha`"),
-        (toml(seed="1.5"), r"Expected `int`, got `float` - at `\$\.seed`"),
-        (toml(models='"m"'), r"Expected `array`, got `str` - at `\$\.models`"),
+        (toml(alpha='"small"'), r"Expected `float`, got `str` for alpha;"),
+        (toml(seed="1.5"), r"Expected `int`, got `float` for seed;"),
+        (toml(models='"m"'), r"Expected `array`, got `str` for models;"),
         (toml(models="[]"), r"wanted models as NAME or NAME@REVISION, got \[\]"),
         (toml(models='["m@"]'), r"wanted models as NAME or NAME@REVISION, got \['m@'\]"),
         (toml(alpha="0"), r"wanted alpha between 0 and 1, got 0\.0"),
@@ -172,7 +172,7 @@ def test_any_other_content_has_another_hash(key, register):
         (toml(breaks="[0.5]"), r"wanted two breaks"),
         (toml(breaks="[0, 0.5]"), r"wanted two breaks"),
         (toml(sesoi="{ delta = inf }"), r"wanted a number for sesoi delta, got inf"),
-        (toml(prompts_sha256='"ab"'), r"wanted 64 hexadecimal digits for prompts_sha256, got 'ab'"),
+        (toml(prompts_sha256='"ab"'), r"wanted 64 digits 0-9 and a-f \(lower case\) for prompts_sha256, got 'ab'"),
         (toml(documents_planned="0"), r"wanted documents_planned of 1 or more, got 0"),
         (toml(seed="-1"), r"wanted seed of 0 or more, got -1"),
         (toml(id='" "'), r"wanted a text for id, got a blank one"),
@@ -252,19 +252,21 @@ def test_a_verdict_that_meets_a_claim_is_confirmatory():
     [
         ({"verdict": replace(VERDICT, stream="normed")}, "other stream"),
         ({"verdict": replace(VERDICT, tokens="all")}, "other tokens"),
-        ({"verdict": replace(VERDICT, details={"delta": 0.05, "metric": "norm-cv"})}, "other metric"),
-        ({"verdict": replace(VERDICT, details={"delta": 0.1})}, "other delta"),
-        ({"verdict": replace(VERDICT, details={})}, "other delta"),
+        ({"verdict": replace(VERDICT, details={**VERDICT.details, "metric": "norm-cv"})}, "other metric"),
+        ({"verdict": replace(VERDICT, details={**VERDICT.details, "delta": 0.1})}, "other delta"),
+        ({"verdict": replace(VERDICT, details={"metric": "top-eigenvalue-share"})}, "other delta, other eps"),
+        ({"verdict": replace(VERDICT, details={"delta": 0.05, "eps": 0.05})}, "other metric"),
+        ({"verdict": replace(VERDICT, details={**VERDICT.details, "draws": 99})}, "other draws"),
         ({"verdict": replace(VERDICT, p=None)}, "no p-value"),
         ({"verdict": replace(VERDICT, p=1.5)}, "no p-value"),
         ({"verdict": replace(VERDICT, standing="exploratory")}, "exploratory by its own word"),
-        ({"verdict": replace(VERDICT, subject="nobody")}, "other model"),
+        ({"verdict": replace(VERDICT, subject="nobody")}, "other model than m"),
         ({"seed": 4}, "other seed"),
-        ({"claims": registered(replace(CLAIM, models=("n", "m@abc")))}, "other model"),
+        ({"claims": registered(replace(CLAIM, models=("n", "m@abc")))}, "other model than n or m@abc"),
         ({"claims": registered(time="2026-01-02T12:00:01+00:00")}, "registered too late"),
         ({"claims": registered(replace(CLAIM, breaks=(0.25, 0.75)))}, "other breaks"),
         ({"profiles": [profile(sha256="0" * 64)]}, "other texts"),
-        ({"profiles": [profile(documents=3)]}, "fewer documents"),
+        ({"profiles": [profile(documents=3)]}, "fewer documents than 4"),
         ({"profiles": [profile(started="")]}, "registered too late"),
         ({"profiles": [replace(profile(), prompts=None)]}, "other texts"),
         ({"profiles": [profile(sha256="0" * 64)], "seed": 0}, "other seed, other texts"),
@@ -282,7 +284,7 @@ def test_only_profiles_that_a_verdict_names_must_fit():
     other = profile("pythia", sha256="0" * 64)
     assert only(profiles=[profile(), other]).standing == "confirmatory"
     against = only(replace(VERDICT, reference="measured pythia"), profiles=[profile(), other])
-    assert against.flags[-1] == "not confirmatory: other model, other texts"
+    assert against.flags[-1] == "not confirmatory: other model than m, other texts"
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ def test_a_model_is_named_with_or_without_its_revision(wanted, name, revision, f
 def test_sizes_and_breaks_are_those_that_the_test_used():
     """Breaks and sizes that the verdict's details give as registered are fine, to rounding."""
     claims = registered(replace(CLAIM, sesoi={"eta": 0.3333333333}, breaks=(0.21875, 0.875)))
-    details = {"eta": 1 / 3, "breaks": [0.21875, 0.875]}
+    details = {"metric": CLAIM.metric, "eta": 1 / 3, "breaks": [0.21875, 0.875]}
     assert only(replace(VERDICT, details=details), claims).standing == "confirmatory"
     assert only(replace(VERDICT, details=details | {"breaks": 0.5}), claims).standing == "exploratory"
 
@@ -318,6 +320,20 @@ def test_of_several_claims_the_nearest_counts():
     assert only(claims=registered(far, CLAIM)).standing == "confirmatory"
     near = replace(CLAIM, seed=9)
     assert only(claims=registered(far, near)).flags[-1] == "not confirmatory: other seed"
+
+
+def test_a_registered_level_is_the_level_that_is_told():
+    """A claim at a stricter level than the test's is told at its own, and judged by it."""
+    strict = registered(replace(CLAIM, alpha=0.02))
+    marked = only(replace(VERDICT, false_positive_rate=0.05), strict)
+    assert (marked.outcome, marked.false_positive_rate) == ("supported", 0.02)
+
+
+def test_claims_without_a_verdict_are_told():
+    """A claim that no verdict meets is told with what the nearest lacks; one that is met is not."""
+    claims = registered(CLAIM, replace(CLAIM, id="two", seed=9), replace(CLAIM, id="three", hypothesis="three-phases"))
+    found = {claim.id: reason for claim, reason in unmet([VERDICT], claims, [profile()], 3)}
+    assert found == {"two": "other seed", "three": "nothing judged it here"}
 
 
 def test_what_nobody_registered_has_no_flag():
@@ -350,7 +366,7 @@ def test_a_family_is_adjusted_by_holm():
     strict = [replace(claim, alpha=0.03) for claim in claims]
     marked = mark(verdicts, registered(*strict), profiles, 3)
     assert [verdict.outcome for verdict in marked] == ["inconclusive", "supported", "inconclusive"]
-    assert marked[0].because == "it peaks; with Holm over 3 claims p = 0.04"
+    assert marked[0].because == "it peaks; p = 0.02, by Holm over 3 claims 0.04, is above the registered level 0.03"
     assert marked[1].because == "it peaks"
 
 
@@ -359,7 +375,7 @@ def test_what_was_registered_and_not_judged_counts():
     claims = registered(replace(CLAIM, models=("m", "n")), replace(CLAIM, id="two", hypothesis="three-phases"))
     marked = only(replace(VERDICT, p=0.02), claims)
     assert (marked.outcome, marked.p_adjusted) == ("inconclusive", pytest.approx(0.06))
-    assert marked.because.endswith("; with Holm over 3 claims p = 0.06")
+    assert marked.because.endswith("; p = 0.02, by Holm over 3 claims 0.06, is above the registered level 0.05")
     apart = registered(CLAIM, replace(CLAIM, id="two", hypothesis="three-phases", family="second"))
     assert only(claims=apart).p_adjusted == pytest.approx(0.01)
 
@@ -388,7 +404,10 @@ def test_refutations_are_adjusted_by_their_own_p():
     second = replace(CLAIM, id="two", hypothesis="three-phases")
     lost, _ = mark([refuted, replace(VERDICT, hypothesis="three-phases")], registered(CLAIM, second), [profile()], 3)
     assert (lost.outcome, lost.p_adjusted) == ("inconclusive", pytest.approx(0.06))
-    assert lost.because == "it peaks; with Holm over 2 claims p = 0.06"
+    assert (
+        lost.because
+        == "it peaks; p against the claim = 0.03, by Holm over 2 claims 0.06, is above the registered level 0.05"
+    )
 
 
 def test_exploratory_verdicts_that_many_tests_explain_are_flagged():
@@ -441,7 +460,7 @@ def test_a_run_meets_what_was_registered_for_it(aniso, texts, tmp_path):
     assert json.loads(again.out)[0]["standing"] == "confirmatory"
     other = aniso("test", run, *options, "--seed", "4", "--json")
     assert json.loads(other.out)[0]["flags"] == ["thin", "not confirmatory: other seed"]
-    assert "Note: bell-curve, gemma-tiny: not confirmatory: other seed." in other.err
+    assert "Note: claim one has no confirmatory verdict: other seed." in other.err
     plain = aniso("test", run, "--hypothesis", "bell-curve", "--json")
     assert json.loads(plain.out)[0]["standing"] == "exploratory"
     assert "confirmatory" not in plain.err
@@ -469,6 +488,17 @@ def test_a_preregistration_is_written_once(aniso, tmp_path):
     [
         ({"hypothesis": '"bell-curv"'}, "no hypothesis 'bell-curv'; the hypotheses are bell-curve"),
         ({"metric": '"isoscor"'}, "no metric 'isoscor'; the metrics are isoscore"),
+        (
+            {"metric": '"norm-cv"'},
+            "bell-curve tests the metric top-eigenvalue-share, and the claim has norm-cv; correct",
+        ),
+        ({"stream": '"normed"'}, "bell-curve tests the stream residual, and the claim has normed; correct"),
+        ({"tokens": '"no-first"'}, "bell-curve tests the token set all or bulk, and the claim has no-first; correct"),
+        (
+            {"sesoi": "{ delta = 0.1, eps = 0.05 }"},
+            "with sesoi delta = 0.05, eps = 0.05, and the claim has delta = 0.1",
+        ),
+        ({"sesoi": "{ delta = 0.05 }"}, "with sesoi delta = 0.05, eps = 0.05, and the claim has delta = 0.05; correct"),
     ],
 )
 def test_a_claim_about_nothing_known_is_refused(changed, wanted, aniso, tmp_path):

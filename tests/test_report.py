@@ -193,9 +193,7 @@ def test_console_fits_80_columns_and_says_what_was_found(tiny):
     said = " ".join(text.split())
     assert "The peak is held by first or massive tokens" in said
     assert "L* residual/all layer 4 of 6, relative depth 0.67" in said
-    assert (
-        "paper: supported (bell). It peaks at 4. Where the claim is false, this criterion says supported in 37" in said
-    )
+    assert "paper: supported (bell). It peaks at 4. A false claim passes this rule in 37 of 100 cases." in said
     assert "not testable. Needs 8 documents." in said
     assert text.isascii()
 

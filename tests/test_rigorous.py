@@ -82,7 +82,7 @@ def test_a_rise_that_stays_is_no_bell():
     """A profile that rises and stays up is refuted, by name of what is missing."""
     found = judged("bell-curve", profile({"all": plateau(STATES, 0.3), "bulk": plateau(STATES, 0.3)}))
     assert [v.outcome for v in found] == ["refuted", "refuted"]
-    assert "no state is above both ends by 0.05" in found[0].because
+    assert "no state tops both ends by 0.05" in found[0].because
     assert "p against the claim" in told(found[0])
 
 

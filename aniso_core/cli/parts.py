@@ -16,8 +16,8 @@ from aniso_core.errors import AnisoError
 from aniso_core.plugins import Item, Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import Failure, Profile, Report, ReportFile, Verdict
-from aniso_core.standing import NOT_CONFIRMATORY
-from aniso_core.text import visible
+from aniso_core.standing import unmet
+from aniso_core.text import short, visible
 from aniso_core.tokens import Document
 
 PARTLY_FAILED = 3
@@ -36,16 +36,16 @@ def preregistered() -> Callable[[F], F]:
     )
 
 
-def tell_standing(verdicts: Sequence[Verdict], registered: Registered | None) -> None:
-    """Say how many verdicts are confirmatory, and why others on registered hypotheses are not."""
+def tell_standing(
+    verdicts: Sequence[Verdict], registered: Registered | None, profiles: Sequence[Profile], seed: int
+) -> None:
+    """Say how many verdicts are confirmatory, and why claims have none."""
     if registered is None:
         return
     count = sum(verdict.standing == "confirmatory" for verdict in verdicts)
     say(f"Preregistered {registered.registered}, SHA-256 {registered.sha256[:12]}: {count} confirmatory.")
-    for verdict in verdicts:
-        for flag in verdict.flags:
-            if flag.startswith(NOT_CONFIRMATORY):
-                say(f"Note: {verdict.hypothesis}, {verdict.subject}: {flag}.")
+    for claim, reason in unmet(verdicts, registered, profiles, seed):
+        say(f"Note: claim {short(claim.id)} has no confirmatory verdict: {reason}.")
 
 
 def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:

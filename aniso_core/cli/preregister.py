@@ -8,6 +8,8 @@ import click
 
 from aniso_core import prereg
 from aniso_core.cli.say import out, plugins, say
+from aniso_core.errors import AnisoError
+from aniso_core.text import visible
 
 
 @click.command()
@@ -22,12 +24,19 @@ def preregister(file: Path, path: Path | None) -> None:
     """Fix the claims of a TOML file, with the time and a hash, before the model is measured.
 
     The path of what is written goes to stdout, the hash to stderr. Give the path to `aniso profile --prereg`.
+    docs/statistics.md has an example of FILE with every key.
     """
     registered = prereg.register(file, datetime.now(UTC), metadata.version("aniso"))
     known = plugins()
-    for claim in registered.claims:
-        known.hypothesis(claim.hypothesis)
-        known.metric(claim.metric)
+    for number, claim in enumerate(registered.claims, start=1):
+        try:
+            known.hypothesis(claim.hypothesis)
+            known.metric(claim.metric)
+        except AnisoError as error:
+            message = f"{visible(file)}, claim {number}: {error}"
+            raise AnisoError(message) from error
+    hypotheses = {claim.hypothesis: known.hypothesis(claim.hypothesis) for claim in registered.claims}
+    prereg.require_testable(registered, hypotheses, file)
     target = path or file.with_suffix(".prereg.json")
     prereg.save(target, registered)
     say(f"SHA-256 {registered.sha256}")

@@ -165,7 +165,7 @@ def profile(**chosen: Any) -> None:
     store.save(folder, records, files)
     if loud:
         show(files)
-        tell_standing(verdicts, registered)
+        tell_standing(verdicts, registered, [measured], plan.seed)
     troubles = (*report.failures, *failed)
     for failure in troubles:
         say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")

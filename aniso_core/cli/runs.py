@@ -30,7 +30,7 @@ from aniso_core.plugins import Registry
 from aniso_core.prereg import read
 from aniso_core.records import Failure, Profile, Report, Verdict
 from aniso_core.text import nearest_first, short, visible
-from aniso_core.words import heading, told
+from aniso_core.words import paragraphs, told
 
 PUBLISHED = "published:"
 
@@ -52,7 +52,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
     profiles = find_profiles(known, runs)
     _note_differences(profiles)
     verdicts, failures = engine.judge(chosen, profiles, seed, owners_of(known, "hypothesis"), registered)
-    tell_standing(verdicts, registered)
+    tell_standing(verdicts, registered, profiles, seed)
     if as_json:
         out_json(store.to_plain(verdicts))
     else:
@@ -132,8 +132,8 @@ def choose(known: Registry, hypotheses: Sequence[str]) -> list[Hypothesis]:
 
 def tell(verdicts: Sequence[Verdict]) -> None:
     """Write verdicts in words to stdout."""
-    for verdict in verdicts:
-        paragraph(heading(verdict), told(verdict))
+    for heading, verdict in paragraphs(verdicts):
+        paragraph(heading, told(verdict))
 
 
 def end(failures: Sequence[Failure]) -> None:

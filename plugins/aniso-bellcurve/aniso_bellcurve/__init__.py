@@ -1,11 +1,21 @@
-"""Hypotheses about the shape of a profile, by the criteria of the two notebooks (criterion `paper`).
+"""Hypotheses about the shape of a profile, by the notebooks' criteria and by tests over documents.
 
-All of them read the top-eigenvalue share of all tokens in the view `paper`, as the notebooks did.
+All of them read the top-eigenvalue share: the notebooks' criteria (`paper`) that of all tokens in the view `paper`, the
+tests (`rigorous`) that of the residual stream.
 """
+
+from typing import Any
 
 from aniso_core.contracts import Hypothesis, in_turn, later
 from aniso_core.hookspecs import hookimpl
 
+DELTA = EPS = 0.05
+"""Smallest prominence, and deepest valley, of a share (0 to 1) that matter."""
+
+ETA = 1 / 3
+"""Share of the rise and of the drop that a plateau may vary by."""
+
+_JUDGED: dict[str, Any] = {"metric": "top-eigenvalue-share", "streams": ("residual",), "tokens": ("all", "bulk")}
 _PAPER, _TESTED = "aniso_bellcurve.shape", "aniso_bellcurve.tested"
 
 
@@ -18,14 +28,17 @@ def aniso_hypotheses() -> list[Hypothesis]:
             "anisotropy rises to a single peak at a layer L* and falls after it",
             in_turn(later(_PAPER, "bell_curve"), later(_TESTED, "bell_curve")),
             estimand="slope of the top-eigenvalue share before L* and from L* on, per layer",
-            source="the Pythia-6.9B notebook; error rates: docs/concepts.md",
+            source="the Pythia-6.9B notebook; error rates: docs/statistics.md",
+            **_JUDGED,
+            sizes={"delta": DELTA, "eps": EPS},
         ),
         Hypothesis(
             "peak-agreement",
-            "the peak L* lies where the correlation profile of Pythia-6.9B changes sign, at layer 28",
+            "two profiles peak at the same depth; one alone, at 28/32, where a correlation of Pythia-6.9B turns",
             in_turn(later(_PAPER, "peak_agreement"), later(_TESTED, "peak_agreement")),
             estimand="|L* - 28| in layers, for models of 32 blocks",
             source="the Pythia-6.9B notebook; 28 is an external constant without uncertainty",
+            **_JUDGED,
         ),
         Hypothesis(
             "three-phases",
@@ -33,5 +46,7 @@ def aniso_hypotheses() -> list[Hypothesis]:
             in_turn(later(_PAPER, "three_phases"), later(_TESTED, "three_phases")),
             estimand="start, end, mean and slope of the top-eigenvalue share in each phase",
             source="the Pythia-6.9B notebook, where it was read off the same run",
+            **_JUDGED,
+            sizes={"delta": DELTA, "eta": ETA},
         ),
     ]

@@ -11,11 +11,13 @@ from itertools import combinations
 
 import numpy as np
 
+from aniso_bellcurve import DELTA, EPS, ETA
 from aniso_core.comparing import differences
 from aniso_core.inference import Bounds, PeakTest, agreement, peak_layers, peak_test, phase_test, range_interval
 from aniso_core.records import Outcome, Profile, Verdict
 from aniso_core.rigorous import (
     SHARE,
+    artefacts,
     flags,
     inadequate,
     not_testable,
@@ -24,9 +26,6 @@ from aniso_core.rigorous import (
     sample,
     span,
 )
-
-DELTA = EPS = 0.05
-"""Smallest prominence, and deepest valley, of a share (0 to 1) that matter."""
 
 BREAKS = (7 / 32, 28 / 32)
 """Relative depths at which the notebook's phases meet, fixed before any other model was seen."""
@@ -37,6 +36,7 @@ EXCELLENT, GOOD = 3 / 32, 5 / 32
 _CONSTANT = 28 / 32
 _BY_DESIGN = "a true profile at the limit of the claim, by design; measured rates: docs/statistics.md"
 _ALPHA = 0.05
+_DRAWS = 999
 
 
 def bell_curve(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterator[Verdict]:
@@ -63,7 +63,7 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
     found = sample(profile, SHARE, "residual", tokens)
     if isinstance(found, str):
         return not_testable("bell-curve", profile.model.name, found, "residual", tokens)
-    test = peak_test(found.pv, rng, delta=DELTA, eps=EPS, alpha=_ALPHA)
+    test = peak_test(found.pv, rng, delta=DELTA, eps=EPS, alpha=_ALPHA, draws=_DRAWS)
     peaks = [found.layers[state] for state in peak_layers(found.pv, rng).layers]
     spread = range_interval(found.pv, rng)
     if test.outcome == "not_testable":
@@ -76,9 +76,8 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         "rigorous",
         profile.model.name,
         outcome,
-        f"{_shape(test, outcome)}; prominence {_bounded(test.prominence)}, L* at {span(peaks)} of "
-        f"{profile.model.layers} (95 %); p of the rise {test.p_rise:.2g}, of the fall {test.p_fall:.2g}, of a single "
-        f"peak {test.p_valley:.2g}",
+        f"{_shape(test, outcome)}; prominence {_bounded(test.prominence)}; L* at {span(peaks)} of "
+        f"{profile.model.layers} (95 % set)",
         estimate=test.prominence.estimate,
         low=_finite(test.prominence.low),
         high=_finite(test.prominence.high),
@@ -92,6 +91,7 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         details={
             **_numbers(test),
             **found.details(),
+            "draws": _DRAWS,
             "L_star_set": peaks,
             "range": [spread.low, spread.estimate, spread.high],
         },
@@ -100,19 +100,28 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
 
 def _shape(test: PeakTest, outcome: Outcome) -> str:
     """Return in words what shape was shown, or not."""
+    valley = f"a valley of {_bounded(test.valley)}"
     if outcome == "supported":
-        return f"the share rises by {test.rise:.3f} and falls by {test.fall:.3f}"
+        return f"the share rises by {test.rise:.3f} and falls by {test.fall:.3f}, and no valley is {EPS} deep"
     if outcome == "refuted":
-        return f"{_first(test.reason)}{' and '.join(test.refuted_by)}"
-    unsure = f"a rise of {test.rise:.3f} and a fall of {test.fall:.3f} are not shown to be both above {DELTA}"
-    return f"{_first(test.reason)}{unsure}"
+        level = f"no state tops both ends by {DELTA}"
+        found = [words for p, words in ((test.p_level, level), (test.p_split, f"{valley} splits it")) if _refutes(p)]
+        return f"{_first(test.reason)}{', and '.join(found)}"
+    return (
+        f"{_first(test.reason)}not all are shown: a rise of {test.rise:.3f} (p {test.p_rise:.2g}) and a fall of "
+        f"{test.fall:.3f} (p {test.p_fall:.2g}), both above {DELTA}, and {valley} (p {test.p_valley:.2g}), below {EPS}"
+    )
+
+
+def _refutes(p: float) -> bool:
+    return p <= _ALPHA / 2  # two ways to refute
 
 
 def _phases(profile: Profile, tokens: str) -> Verdict:
     found = sample(profile, SHARE, "residual", tokens)
     if isinstance(found, str):
         return not_testable("three-phases", profile.model.name, found, "residual", tokens)
-    test = phase_test(found.pv, BREAKS, delta=DELTA, alpha=_ALPHA)
+    test = phase_test(found.pv, BREAKS, delta=DELTA, eta=ETA, alpha=_ALPHA)
     if test.outcome == "not_testable":
         return not_testable("three-phases", profile.model.name, test.reason, "residual", tokens)
     first, second = (found.layers[state] for state in test.breaks)
@@ -122,9 +131,9 @@ def _phases(profile: Profile, tokens: str) -> Verdict:
         "rigorous",
         profile.model.name,
         "inconclusive" if weak else test.outcome,
-        f"{_first(test.reason)}the share {_moves(test.rise)} to layer {first}, stays within {test.sway:.3f} up to "
-        f"layer {second} and {_moves(-test.drop)} after; the claim wants a rise and a fall above {DELTA} and a level "
-        "between them within a third of both",
+        f"{_first(test.reason)}the share {_moves(test.rise)} to layer {first}, varies by {test.sway:.3f} from there to "
+        f"layer {second} and {_moves(-test.drop)} after it; the claim wants a rise and a fall above {DELTA}, and less "
+        "than a third of either between them",
         estimate=min(test.rise, test.drop),
         p=test.p,
         p_refuted=test.p_refuted,
@@ -142,7 +151,9 @@ def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, to
     refused = "" if other is None else differences(one, other).refused
     if refused:
         return not_testable("peak-agreement", subject, refused, "residual", tokens)
-    depths, details = [], {}
+    depths: list[list[float]] = []
+    details: dict[str, object] = {"metric": SHARE}
+    said: list[str] = []
     for profile in (one, other):
         if profile is None:
             depths.append([_CONSTANT])
@@ -153,16 +164,20 @@ def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, to
         peaks = peak_layers(found.pv, rng, alpha=_ALPHA / 2)
         if peaks.reason:
             return not_testable("peak-agreement", subject, peaks.reason, "residual", tokens)
-        depths.append([profile.depth(found.layers[state]) for state in peaks.layers])
-        details[profile.model.name] = {**found.details(), "L_star_set": [found.layers[s] for s in peaks.layers]}
+        layers = [found.layers[state] for state in peaks.layers]
+        depths.append([profile.depth(layer) for layer in layers])
+        details[profile.model.name] = {**found.details(), "L_star_set": layers}
+        said += [f"{flag} in {profile.model.name}" for flag in artefacts(found, layers)]
     test = agreement(depths[0], depths[1], excellent=EXCELLENT, good=GOOD)
-    against = " from 28/32, an external constant without uncertainty" if other is None else " from each other"
+    subjects = "the peak lies" if other is None else "the two peaks lie"
+    against = "from 28/32, an external constant without uncertainty" if other is None else "apart"
+    distance = f"{test.low:.2f}" if test.low == test.high else f"{test.low:.2f} to {test.high:.2f}"
     return Verdict(
         "peak-agreement",
         "rigorous",
         subject,
         test.outcome,
-        f"the peaks lie {test.low:.2f} to {test.high:.2f} of the depth{against}; good is at most {GOOD:.2f}",
+        f"{subjects} {distance} of the depth {against} (95 % set); {GOOD:.2f} or less is good",
         label=test.label,
         low=_finite(test.low),
         high=_finite(test.high),
@@ -170,6 +185,7 @@ def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, to
         false_positive_null=_BY_DESIGN,
         stream="residual",
         tokens=tokens,
+        flags=tuple(said),
         details=details,
     )
 
@@ -183,7 +199,7 @@ def _numbers(test: object) -> dict[str, object]:
 
 
 def _bounded(found: Bounds) -> str:
-    return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.estimate:.3f} (95 %: {found.low:.3f} to {found.high:.3f})"
 
 
 def _moves(by: float) -> str:

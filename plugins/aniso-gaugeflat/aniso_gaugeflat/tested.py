@@ -15,12 +15,7 @@ from aniso_core.comparing import differences
 from aniso_core.inference import exact_permutation, flatness, flatness_difference, interval, p_mean_above, sign_flip
 from aniso_core.records import STREAMS, Array, Outcome, Profile, Verdict
 from aniso_core.rigorous import SHARE, Sample, inadequate, left_out, not_testable, over_token_sets, plain, sample
-
-SESOI = 0.02
-"""Smallest difference of flatness, on the scale of a share, that matters."""
-
-EVEN = math.log(1.25)
-"""Smallest log ratio of norms' coefficients of variation that matters."""
+from aniso_gaugeflat import EVEN, SESOI
 
 _ALPHA = 0.05
 _BY_DESIGN = "profiles that vary equally, by design; measured rates: docs/statistics.md"
@@ -134,7 +129,7 @@ def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
         "inconclusive" if weak else test.outcome,
         f"over layers the share varies by {test.a.flatness:.3f} in {pair.rms.model.name} and {test.b.flatness:.3f} in "
         f"{pair.layer.model.name} (standard deviations free of noise), a difference of {test.difference.estimate:+.3f} "
-        f"({test.difference.low:+.3f} to {test.difference.high:+.3f}, 95 %); the claim wants {-SESOI} or less"
+        f"(95 %: {test.difference.low:+.3f} to {test.difference.high:+.3f}); what matters begins at {-SESOI}"
         f"{same}{unclear}",
         label="equivalent" if same else "",
         estimate=test.difference.estimate,
@@ -177,7 +172,7 @@ def _over_twins(twins: Sequence[Pair], stream: str, tokens: str) -> Verdict:
         subject,
         "inconclusive" if small else test.outcome,
         f"over {len(twins)} pairs of twins the RMSNorm model's flatness differs by {test.estimate:+.3f} on average; "
-        f"the claim wants {-SESOI} or less; twins differ in the norm alone, so here it is the cause",
+        f"what matters begins at {-SESOI}; twins differ in the norm alone",
         estimate=test.estimate,
         p=test.p,
         false_positive_rate=_ALPHA,
@@ -185,7 +180,13 @@ def _over_twins(twins: Sequence[Pair], stream: str, tokens: str) -> Verdict:
         stream=stream,
         tokens=tokens,
         reference=names,
-        details={**plain(test), "twins": [pair.rms.model.twin for pair in twins], "differences": differences},
+        details={
+            **plain(test),
+            "metric": SHARE,
+            "sesoi": SESOI,
+            "twins": [pair.rms.model.twin for pair in twins],
+            "differences": differences,
+        },
     )
 
 
@@ -217,6 +218,7 @@ def _over_lineages(profiles: Sequence[Profile], stream: str, tokens: str) -> Ver
         tokens=tokens,
         details={
             **plain(test),
+            "metric": SHARE,
             "lineages": [f"{name} ({norm})" for name, norm in lineages],
             "flatness": values.tolist(),
         },
@@ -252,7 +254,7 @@ def _more_even(pair: Pair, stream: str, tokens: str) -> Verdict:
         outcome,
         f"averaged over layers the coefficient of variation of the norms of {pair.rms.model.name} is "
         f"{math.exp(estimate):.2f} times that of {pair.layer.model.name} (95 %: {math.exp(low):.2f} to "
-        f"{math.exp(high):.2f}); the claim wants {math.exp(-EVEN):.2f} or less",
+        f"{math.exp(high):.2f}); what matters begins at {math.exp(-EVEN):.2f}",
         estimate=estimate,
         low=low,
         high=high,

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
-from aniso_core.words import heading, told
+from aniso_core.words import paragraphs, told
 from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
 from aniso_report.names import labels
@@ -85,8 +85,8 @@ def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
     if verdicts:
         console.print()
         _paragraph(console, "Verdicts")
-    for verdict in verdicts:
-        _paragraph(console, heading(verdict), "  ")
+    for heading, verdict in paragraphs(verdicts):
+        _paragraph(console, heading, "  ")
         _paragraph(console, told(verdict), "    ")
 
 

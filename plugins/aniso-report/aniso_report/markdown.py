@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from aniso_core.records import Profile, Report, ReportFile, Verdict
 from aniso_core.text import short
-from aniso_core.words import heading, outcome, reasons
+from aniso_core.words import outcome, paragraphs, reasons
 from aniso_report import layers, words
 from aniso_report.names import labels, stems
 
@@ -73,9 +73,9 @@ def _profile(profile: Profile, heading: str) -> Iterator[str]:
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
     lines = []
-    for verdict in verdicts:
+    for heading, verdict in paragraphs(verdicts):
         reason = " ".join(escaped(part) for part in reasons(verdict) if part)
-        lines.append(f"* {escaped(heading(verdict))}: **{escaped(outcome(verdict))}**. {reason}")
+        lines.append(f"* {escaped(heading)}: **{escaped(outcome(verdict))}**. {reason}")
     if lines:
         yield "## Verdicts"
         yield "\n".join(lines)
