@@ -12,6 +12,8 @@ from aniso_core.text import short
 _Q = 0.1
 """Share of false ones allowed among the exploratory results that are reported."""
 
+_OWN_WORD = "exploratory by its own word"
+
 NOT_CONFIRMATORY = "not confirmatory: "
 """How the flag begins that says why a verdict is not the one that was registered."""
 
@@ -51,7 +53,7 @@ def _mark_registered(
             marked[i] = replace(marked[i], flags=(*verdict.flags, NOT_CONFIRMATORY + ", ".join(reasons)))
         else:
             rate = marked[i].false_positive_rate
-            level = claim.alpha if rate is None else min(rate, claim.alpha)
+            level = rate if rate is None else min(rate, claim.alpha)
             marked[i] = replace(marked[i], standing="confirmatory", false_positive_rate=level)
             fitting[i] = claim
     for family in {claim.family for claim in fitting.values()}:
@@ -65,13 +67,16 @@ def _mark_registered(
 def unmet(
     verdicts: Sequence[Verdict], registered: Registered, profiles: Sequence[Profile], seed: int
 ) -> Iterator[tuple[Preregistration, str]]:
-    """Yield the claims that no verdict meets, each with what the nearest verdict differs in, a few words."""
+    """Yield the claims that no marked verdict meets, each with what the nearest one differs in, a few words."""
     for claim in registered.claims:
-        tried = (_against(claim, verdict, registered, profiles, seed) for verdict in verdicts)
-        nearest = min((reasons for reasons in tried if reasons is not None), key=len, default=None)
-        if nearest is None:
-            yield claim, "nothing judged it here"
-        elif nearest:
+        tried = []
+        for verdict in verdicts:
+            reasons = _against(claim, replace(verdict, standing=""), registered, profiles, seed)
+            if reasons is not None:
+                own = [] if verdict.standing == "confirmatory" or reasons else [_OWN_WORD]
+                tried.append([*reasons, *own])
+        nearest = min(tried, key=len, default=["nothing judged it here"])
+        if nearest:
             yield claim, ", ".join(nearest)
 
 
@@ -119,7 +124,7 @@ def _plain(verdict: Verdict) -> Verdict:
 def _other(claim: Preregistration, verdict: Verdict, seed: int) -> Iterator[str]:
     """Yield in what a verdict differs from what was registered, a few words each."""
     if verdict.standing == "exploratory":
-        yield "exploratory by its own word"
+        yield _OWN_WORD
     for name in ("stream", "tokens"):
         if getattr(verdict, name) != getattr(claim, name):
             yield f"other {name}"

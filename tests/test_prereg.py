@@ -332,7 +332,9 @@ def test_a_registered_level_is_the_level_that_is_told():
 def test_claims_without_a_verdict_are_told():
     """A claim that no verdict meets is told with what the nearest lacks; one that is met is not."""
     claims = registered(CLAIM, replace(CLAIM, id="two", seed=9), replace(CLAIM, id="three", hypothesis="three-phases"))
-    found = {claim.id: reason for claim, reason in unmet([VERDICT], claims, [profile()], 3)}
+    found = {
+        claim.id: reason for claim, reason in unmet(mark([VERDICT], claims, [profile()], 3), claims, [profile()], 3)
+    }
     assert found == {"two": "other seed", "three": "nothing judged it here"}
 
 

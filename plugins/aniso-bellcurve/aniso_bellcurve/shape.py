@@ -34,8 +34,8 @@ def bell_curve(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterat
             "paper",
             profile.model.name,
             "supported" if found.is_bell else "refuted",
-            f"the share peaks at layer {found.peak} of {len(share) - 1}, with {_show(found.rise)} before it (positive in "
-            f"a bell) and {_show(found.fall)} from it on (negative in a bell)",
+            f"the share peaks at layer {found.peak} of {len(share) - 1}, with {_show(found.rise)} before it (positive "
+            f"in a bell) and {_show(found.fall)} from it on (negative in a bell)",
             estimate=float(found.peak),
             false_positive_rate=noise_rate(len(share)),
             false_positive_null=(
