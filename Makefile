@@ -29,6 +29,7 @@ bench: $(VENV)/ready $(WEIGHTS)/ready
 
 bench-statistics: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_rates.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rates_from_states.py
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)

@@ -142,10 +142,11 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     norm_all = (whole.norm_var + whole.norm_mean**2) * whole.count
     norm_var = np.maximum((norm_all - norm_square) / left - norm_mean**2, 0)
     fourth = quartic / max(quartic.sum(), _TINY)
-    worth_whole = parts.exact and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
+    # The spectrum of fewer states than they are wide says too little of the population's for any interval.
+    worth_whole = parts.exact and whole.gram is None and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
     found: dict[int, Moments] = {}
     for slot, unit in enumerate(parts.units):
-        reduced = partial(_reduced, remainders, slot, np.flatnonzero(owner != slot)) if worth_whole else _unknown
+        reduced = partial(_reduced, remainders, slot) if worth_whole else _unknown
         found[unit] = Without(
             count=int(left[slot]),
             mean=whole.mean - linear[slot] / left[slot],
@@ -177,7 +178,6 @@ def cross_fit_share(whole: Moments) -> float:
         raise UndefinedMetricError(message)
     owner, factors = parts.owner.cpu().numpy(), parts.factors.cpu().numpy().astype(np.float64)
     count, linear, square = (getattr(parts, name).cpu().numpy() for name in ("count", "linear", "square"))
-    span = whole.leading_directions if whole.rows is None else None
     half = np.argsort(np.argsort(parts.units)) % 2
     halves = []
     for side in (0, 1):
@@ -189,16 +189,18 @@ def cross_fit_share(whole: Moments) -> float:
         halves.append((rows, move, square[mine].sum() - move @ move))
     found = []
     for (rows, move, _), (others, other_move, variance) in (halves, halves[::-1]):
-        direction = _first_of(rows, move, span)
+        direction = _first_of(rows, move)
         along = ((others @ direction) ** 2).sum() - (other_move @ direction) ** 2
         found.append(along / max(variance, _TINY))
     return float(np.clip(np.mean(found), 0, 1))
 
 
-def _first_of(rows: Array, move: Array, span: Array | None) -> Array:
-    """Return the first eigenvector of R'R - move move' of rows R float[m, d], within the span where there is one."""
-    if span is None:
-        span = np.linalg.qr(np.concatenate([rows, move[None]]).T).Q
+def _first_of(rows: Array, move: Array) -> Array:
+    """Return the first eigenvector of R'R - move move' of rows R float[m, d]; it lies in their own span.
+
+    Directions of all documents would know the half that the eigenvector is held against.
+    """
+    span = np.linalg.qr(np.concatenate([rows, move[None]]).T).Q
     along, back = rows @ span, move @ span
     return np.asarray(span @ np.linalg.eigh(along.T @ along - np.outer(back, back))[1][:, -1])
 
@@ -215,17 +217,12 @@ def _times(whole: Moments, vectors: Array) -> Array:
     return np.asarray((vectors @ whole.rows.T) @ whole.rows)
 
 
-def _reduced(remainders: Remainders, slot: int, kept: NDArray[np.int64]) -> Array:
-    """Return the smaller side without a unit, whose states are not `kept` where the states themselves are there."""
-    whole = remainders.whole
-    if whole.gram is None:
-        out = remainders.of_unit(slot)
-        return np.asarray(whole.side - out.T @ out)
-    gram = whole.gram[np.ix_(kept, kept)]
-    gram = gram - gram.mean(axis=0)
-    return np.asarray(gram - gram.mean(axis=1, keepdims=True))
+def _reduced(remainders: Remainders, slot: int) -> Array:
+    """Return the scatter without a unit, float64[d, d]."""
+    out = remainders.of_unit(slot)
+    return np.asarray(remainders.whole.side - out.T @ out)
 
 
 def _unknown() -> Array:
-    message = "what single documents hold of the whole spectrum is not kept for so many states"
+    message = "what single documents hold of the whole spectrum is not known of states so many, so few or so wide"
     raise UndefinedMetricError(message)

@@ -21,7 +21,10 @@ _HELD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pseudo-values of a metric over the documents of a profile, float64[units, states], in order of depth."""
+    """Pseudo-values of a metric over the documents of a profile, float64[units, states], in order of depth.
+
+    `units` numbers the rows; a profile of the same texts has the same units.
+    """
 
     profile: Profile
     metric: str
@@ -29,6 +32,12 @@ class Sample:
     tokens: str
     layers: tuple[int, ...]
     pv: Array
+    units: tuple[int, ...]
+
+    def of(self, units: Sequence[int]) -> "Sample":
+        """Return the sample of some of its units."""
+        rows = [self.units.index(unit) for unit in units]
+        return replace(self, pv=self.pv[rows], units=tuple(units))
 
     @property
     def estimand(self) -> str:
@@ -79,7 +88,8 @@ def sample(profile: Profile, metric: str, stream: str, tokens: str) -> Sample | 
     known = np.isfinite(found.values).all(axis=1)
     if not known.any():
         return f"no document has {tokens} tokens at every layer"
-    return Sample(profile, metric, stream, tokens, found.layers, found.values[known])
+    units = tuple(np.flatnonzero(known).tolist())
+    return Sample(profile, metric, stream, tokens, found.layers, found.values[known], units)
 
 
 def not_testable(hypothesis: str, subject: str, reason: str, stream: str = "", tokens: str = "") -> Verdict:
@@ -120,22 +130,19 @@ def flags(found: Sample, peaks: Sequence[int] = ()) -> tuple[str, ...]:
 
 
 def inadequate(found: Sample, delta: float) -> str:
-    """Return why the share is too uncertain in itself to conclude anything, empty where it is not.
+    """Return why the metric is too uncertain in itself to conclude anything, empty where it is not.
 
-    The plain share follows noise and lies above the truth, the cross-fit share below it.
+    Leaving documents out frees estimates from bias of first order. Where that moves a layer by more than half of the
+    smallest effect that matters, what is left of the bias may matter, too.
     """
-    share, cross = (found.profile.find(name, found.stream, found.tokens) for name in (SHARE, "cross-fit-share"))
-    if share is None or cross is None:
-        return "the cross-fit share was not measured, so how far noise lifts the share is not known"
-    gaps = share.array() - cross.array()
-    worst = int(np.nanargmax(gaps)) if np.isfinite(gaps).any() else 0
-    if not np.isfinite(gaps[worst]):
-        return "the cross-fit share has no value, so how far noise lifts the share is not known"
-    if gaps[worst] <= delta / 2:
+    plain = found.profile.curve(found.metric, found.stream, found.tokens).array()
+    moved = found.pv.mean(axis=0) - plain
+    worst = int(np.abs(moved).argmax())
+    if abs(moved[worst]) <= delta / 2:
         return ""
     return (
-        f"too little text: at layer {share.layers[worst]} the share is {share.array()[worst]:.3f}, but "
-        f"{cross.array()[worst]:.3f} along directions found in other documents"
+        f"too little text: at layer {found.layers[worst]} the estimate is {plain[worst]:.3f}, and freed from bias "
+        f"{plain[worst] + moved[worst]:.3f}"
     )
 
 

@@ -52,7 +52,7 @@ As above, from states on: {width} dimensions with a spike and a tail that falls 
 have 0.3 of their variance in common, log-normal scales of tokens, neighbouring layers correlated at 0.95. Massive first
 tokens are displaced along the spike until the profile is as stated; all others have a share of {bulk:g} at each layer.
 Each document is left out in turn and every eigenvalue computed anew. {draws} draws, seed {seed}. All tables of error
-rates took {seconds:.0f} s on one core."""
+rates up to here took {seconds:.0f} s on one core."""
 
 
 def main(draws: int = FULL) -> None:
@@ -132,7 +132,7 @@ def chance_of(*labels: str) -> float:
 
 def row(claim: Claim, documents: Sequence[int], draws: int) -> tuple[str, ...]:
     """Return a claim's row: a rate for each number of documents that it is about, the bound, whether all reach it."""
-    rates = {n: rate(claim.hits, n, draws) for n in claim.documents}
+    rates = {n: rate(claim.hits, n, draws // claim.part) for n in claim.documents}
     bound = ("", "")
     if claim.target:
         worst = max if claim.target.bound == "at most" else min
@@ -141,9 +141,9 @@ def row(claim: Claim, documents: Sequence[int], draws: int) -> tuple[str, ...]:
 
 
 def rate(hits: Hits, documents: int, draws: int) -> tuple[float, float]:
-    """Return how often something happened, 0 to 1, and the Monte Carlo standard error of that."""
+    """Return how often something happened, 0 to 1, or a mean, and the Monte Carlo standard error of that."""
     happened = np.asarray(hits(documents, draws), dtype=np.float64)
-    return float(happened.mean()), float(happened.std() / np.sqrt(draws))
+    return float(happened.mean()), float(happened.std() / np.sqrt(len(happened)))
 
 
 def shown(measured: tuple[float, float]) -> str:

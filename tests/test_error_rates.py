@@ -5,13 +5,15 @@ The bounds are those for many draws; few get three Monte Carlo standard errors m
 
 import numpy as np
 import pytest
-from scenarios import agreement, flatness, peak, phases, states, uniformity
+from scenarios import adequacy, agreement, flatness, intervals, peak, phases, states, tokenizers, uniformity
 from scenarios.truth import FULL
 
 # What is drawn, and how often where there is little time.
 GROUPS = (
     ("pseudo-values", 30, (*peak.CLAIMS, *flatness.CLAIMS, *phases.CLAIMS, *agreement.CLAIMS)),
     ("states", 6, (*states.CLAIMS, *uniformity.CLAIMS)),
+    ("states of a run", 6, (*intervals.CLAIMS, *adequacy.CLAIMS)),
+    ("states of two models", 6, tokenizers.CLAIMS),
 )
 
 
@@ -20,16 +22,21 @@ def cases():
     for group, few, claims in GROUPS:
         for claim in filter(lambda claim: claim.target, claims):
             name = f"{group}: {claim.truth}: {claim.said}, {claim.states} states"
-            yield pytest.param(claim, claim.documents[0], few, id=f"{name}, {claim.documents[0]} documents, few draws")
+            yield pytest.param(
+                claim, claim.documents[0], few, 3, id=f"{name}, {claim.documents[0]} documents, few draws"
+            )
+            many = FULL // claim.part
             for documents in claim.documents:
-                yield pytest.param(claim, documents, FULL, id=f"{name}, {documents} documents", marks=pytest.mark.slow)
+                yield pytest.param(
+                    claim, documents, many, 0, id=f"{name}, {documents} documents", marks=pytest.mark.slow
+                )
 
 
-@pytest.mark.parametrize(("claim", "documents", "draws"), list(cases()))
-def test_rates_keep_their_bounds(claim, documents, draws):
+@pytest.mark.parametrize(("claim", "documents", "draws", "errors"), list(cases()))
+def test_rates_keep_their_bounds(claim, documents, draws, errors):
     """What a test says of a known truth, wrong or right, it says as often as acceptance allows or asks."""
     target = claim.target
     rate, bound = np.mean(claim.hits(documents, draws)), target.value
-    slack = 0 if draws >= FULL else 3 * np.sqrt(bound * (1 - bound) / draws)
+    slack = errors * np.sqrt(bound * (1 - bound) / draws)
     kept = rate <= bound + slack if target.bound == "at most" else rate >= bound - slack
     assert kept, f"{rate:.3f} of {draws}, not {target.bound} {bound}"

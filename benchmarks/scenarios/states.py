@@ -2,7 +2,7 @@
 
 import numpy as np
 from simulate import bell, flat, plateau
-from simulate_states import share_pseudo_values, simulated_states
+from simulate_states import Population, share_pseudo_values
 
 from aniso_core.inference import interval
 from aniso_core.records import Array
@@ -14,9 +14,10 @@ BULK = 0.25
 
 def stated(name: str, share: Array, bulk_share: float | None = None) -> Truth:
     """Return a truth of which states are drawn, each draw once for all that is counted."""
+    population = Population(share, bulk_share)
 
     def draw(documents: int, rng: np.random.Generator) -> Array:
-        return share_pseudo_values(simulated_states(share, documents, rng, bulk_share=bulk_share))
+        return share_pseudo_values(population.draw(documents, rng))
 
     return Truth(name, share, draw)
 

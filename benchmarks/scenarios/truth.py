@@ -18,7 +18,9 @@ FULL = 400
 ALPHA = 0.05
 
 Hits = Callable[[int, int], Sequence[float]]
-"""Function of documents and draws: for each draw 1 where it happened, else 0, or a share where states tie."""
+"""Function of documents and draws: for each draw 1 where it happened, else 0, or a number whose mean is asked for.
+
+A share where states tie, for one; draws in which there was nothing to count are left out."""
 
 at_most, at_least = partial(Target, "at most"), partial(Target, "at least")
 
@@ -47,7 +49,7 @@ def _drawn(truth: Truth, documents: int, draws: int) -> list[Array]:
 class Claim:
     """How often a test says something of a truth: with each of these numbers of documents the rate keeps to the target.
 
-    `states` are those of the profile, or of each of two.
+    `states` are those of the profile, or of each of two. What is costly to draw is drawn one `part` as often.
     """
 
     truth: str
@@ -56,6 +58,7 @@ class Claim:
     documents: tuple[int, ...]
     hits: Hits
     target: Target | None = None
+    part: int = 1
 
 
 def generators(name: str, documents: int) -> list[np.random.Generator]:

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 from simulate import plateau
-from simulate_states import SCALE, log_cv_pseudo_values, norm_cv, simulated_states
+from simulate_states import SCALE, Population, log_cv_pseudo_values
+from true_metrics import norm_cv
 
 from aniso_core.inference import interval
 from aniso_core.records import Array
@@ -31,7 +32,11 @@ class Scales:
     @property
     def log_ratio(self) -> float:
         """The true mean over layers of log(CV_a / CV_b)."""
-        return float(np.log(norm_cv(SHARE, self.a) / norm_cv(SHARE, self.b)).mean())
+        return float(np.log(norm_cv(_population(self.a)) / norm_cv(_population(self.b))).mean())
+
+
+def _population(token_scale: float) -> Population:
+    return Population(SHARE, token_scale=token_scale)
 
 
 SAME, TIGHTER, LOOSER = Scales("the same law", SCALE), Scales("a tighter", 0.15), Scales("a looser", 0.5)
@@ -43,10 +48,7 @@ def differences(scales: Scales, documents: int, draws: int) -> list[Array]:
     rng, _ = generators(scales.name, documents)
     drawn = []
     for _ in range(draws):
-        a, b = (
-            log_cv_pseudo_values(simulated_states(SHARE, documents, rng, token_scale=scale))
-            for scale in (scales.a, scales.b)
-        )
+        a, b = (log_cv_pseudo_values(_population(scale).draw(documents, rng)) for scale in (scales.a, scales.b))
         drawn.append((a - b).mean(axis=1, keepdims=True))
     return drawn
 

@@ -105,9 +105,12 @@ def _samples(pair: Pair, metric: str, stream: str, tokens: str) -> tuple[Sample,
     refused = differences(pair.rms, pair.layer).refused
     if refused:
         return refused
-    if len(found[0].pv) != len(found[1].pv):
-        return "some documents have no such tokens in one of the models, so documents make no pairs"
-    return found[0], found[1]
+    both = sorted(set(found[0].units) & set(found[1].units))
+    if pair.rms.prompts and pair.layer.prompts and pair.rms.prompts.units != pair.layer.prompts.units:
+        return "documents were left out in other groups in each model, so they make no pairs; profile both anew"
+    if not both:
+        return "no document has such tokens in both models"
+    return found[0].of(both), found[1].of(both)
 
 
 def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
