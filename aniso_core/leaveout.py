@@ -224,5 +224,5 @@ def _reduced(remainders: Remainders, slot: int) -> Array:
 
 
 def _unknown() -> Array:
-    message = "what single documents hold of the whole spectrum is not known of states so many, so few or so wide"
+    message = "the whole spectrum without a document is known only of states at most 64 wide and more than their width"
     raise UndefinedMetricError(message)

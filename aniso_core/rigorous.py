@@ -55,6 +55,14 @@ class Sample:
         found = [c for c in self.profile.counts if (c.stream, c.tokens) == (self.stream, self.tokens)]
         return min((number for counts in found for number in counts.counts), default=0)
 
+    @property
+    def bracket_gap(self) -> float | None:
+        """How far the plain share lies above the cross-fit share at most, None where the latter was not measured."""
+        share, cross = (self.profile.find(name, self.stream, self.tokens) for name in (SHARE, "cross-fit-share"))
+        if share is None or cross is None or None in (*share.values, *cross.values):
+            return None
+        return float((share.array() - cross.array()).max())
+
     def details(self) -> dict[str, Any]:
         """Return what must stand beside every verdict over documents."""
         prompts = self.profile.prompts
@@ -67,6 +75,7 @@ class Sample:
             "width": self.profile.model.width,
             "layers": list(self.layers),
             "estimates": self.pv.mean(axis=0).tolist(),
+            "bracket_gap": self.bracket_gap,
         }
 
 

@@ -96,12 +96,13 @@ def test_too_few_documents_are_not_testable():
 
 
 def test_text_too_short_for_the_share_caps_the_verdict():
-    """Where directions found in other documents hold much less of the variance, nothing is concluded."""
+    """Where leaving documents out moves an estimate by more than half of what matters, nothing is concluded."""
     made = profile({"all": BELL, "bulk": BELL})
-    low = [
-        replace(c, values=tuple(v - 0.2 for v in c.values)) if c.metric == "cross-fit-share" else c for c in made.curves
+    moved = [
+        replace(c, values=tuple(v + 0.04 for v in c.values)) if c.metric == "top-eigenvalue-share" else c
+        for c in made.curves
     ]
-    for verdict in judged("bell-curve", replace(made, curves=tuple(low))):
+    for verdict in judged("bell-curve", replace(made, curves=tuple(moved))):
         assert verdict.outcome == "inconclusive"
         assert any("too little text" in flag for flag in verdict.flags)
 
@@ -236,6 +237,22 @@ def test_documents_of_other_texts_make_no_pairs():
     other = replace(other, prompts=replace(other.prompts, sha256="cd"))
     for name in ("gauge-flatness", "peak-agreement", "norm-uniformity"):
         assert "different texts" in judged(name, one, other)[0].because
+
+
+def test_pairs_are_of_the_same_documents():
+    """A document that one model has no tokens of is left out of both, and the others stay paired."""
+    one, other = arms(0.1, 0.4)
+    shared = one.pseudo[0].values - one.pseudo[0].values.mean(axis=0)
+
+    def lacking(made, row):
+        values = {p.place: p.values.mean(axis=0) + shared for p in made.pseudo}
+        for found in values.values():
+            found[row] = np.nan
+        return replace(made, pseudo=tuple(replace(p, values=values[p.place]) for p in made.pseudo))
+
+    verdict = judged("gauge-flatness", lacking(one, 0), lacking(other, 31))[0]
+    assert verdict.details["units"] == len(shared) - 2
+    assert verdict.high - verdict.low < 0.01  # documents that stray alike cancel
 
 
 def test_norms_that_vary_less_are_more_even():

@@ -11,7 +11,8 @@ import numpy as np
 from simulate import bell, flat
 from simulate_states import Population, SimulatedStates
 
-from aniso_bellcurve.tested import DELTA, bell_curve
+from aniso_bellcurve import DELTA
+from aniso_bellcurve.tested import bell_curve
 from aniso_core.intervals import pseudo_values
 from aniso_core.metrics import aniso_metrics
 from aniso_core.moments import Moments
