@@ -6,6 +6,7 @@ from models import KINDS, tiny
 from test_architectures import Letters
 
 import aniso_core as aniso
+import aniso_dimension
 from aniso_core.documents import units_of
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.metrics import aniso_metrics
@@ -15,6 +16,7 @@ from aniso_core.tokens import Document, Tokens
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
 METRICS = {metric.name: metric for metric in aniso_metrics() if metric.contrast is None}
+DIMENSIONS = {metric.name for metric in aniso_dimension.aniso_metrics()}
 SUMS = ["cosine-to-mean", "mean-pairwise-cosine", "norm-mean", "norm-sd", "norm-cv"]
 SQUARES = ["participation-ratio", "isoscore", "eigenvalue-dispersion", "eigenvalue-variance"]
 SPECTRA = ["effective-rank", "top-10-share"]
@@ -151,7 +153,7 @@ def test_curves_have_intervals_over_documents():
     for curve in profile.curves:
         if curve.no_interval:
             assert curve.low == ()
-            assert curve.metric in {"massive-activation", "massive-ratio", "cross-fit-share"}
+            assert curve.metric in {"massive-activation", "massive-ratio", "cross-fit-share", *DIMENSIONS}
         else:
             triples = [t for t in zip(curve.low, curve.corrected, curve.high, strict=True) if None not in t]
             assert len(triples) == len([value for value in curve.values if value is not None])
