@@ -11,7 +11,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
-from aniso_core.contracts import Metric, Statistic
+from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.moments import Moments, decompose
 from aniso_core.records import Count, Curve, Failure, PseudoValues, Site, Spectrum
@@ -52,6 +52,7 @@ class Fold:
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
+        self._wanted = {maker: self._asked(maker) for maker in self.makers}
         self.streams: dict[Any, Any] = {}
         """The stream that statistics run on, by CUDA device; one for the whole fold, since memory is kept by stream."""
 
@@ -109,6 +110,10 @@ class Fold:
             failures=tuple(answers.failures.values()),
         )
 
+    def wants(self, what: str, maker: Maker | None = None) -> bool:
+        """Return whether a statistic (None: any) wants one of WANTS beside the tokens of a class."""
+        return any(what in self._wanted[each] for each in (self.makers if maker is None else (maker,)))
+
     def count(self, site: Site, name: TokenClass, number: int) -> None:
         """Count tokens of a class."""
         self._counts[site, name] = self._counts.get((site, name), 0) + number
@@ -141,6 +146,15 @@ class Fold:
             f"{int(tokens.position[worst])} of its window); {range_advice(dtype)}."
         )
         raise OutOfRangeError(message)
+
+    def _asked(self, maker: Maker) -> tuple[str, ...]:
+        """Return what an empty statistic asks for; one that cannot be made says so once tokens come."""
+        with contextlib.suppress(Exception, SystemExit), quiet_plugin():
+            wanted = tuple(getattr(maker(), "wants", ()))
+            if set(wanted) <= set(WANTS):
+                return wanted
+            self._failed[maker] = f"its statistic wants {wanted}; there are {WANTS}"
+        return ()
 
     def _count(self, stream: str, tokens: str, layers: Sequence[int]) -> Iterator[int]:
         for layer in layers:
