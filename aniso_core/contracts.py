@@ -32,6 +32,10 @@ belongs to the first class that one of its tokens is of, so that a token set hol
 """
 
 
+MOST_KEPT = 2**17
+"""Numbers in an array that a metric keeps of one site and token set."""
+
+
 class Statistic(Protocol):
     """Something measured at a site as tokens stream by.
 
@@ -56,11 +60,13 @@ class Metric:
 
     `of` raises UndefinedMetricError where the number does not exist. With `contrast`, `of` takes a second result,
     that of the named token class alone, and is asked only for token sets that contain the class. `low` and `high`
-    bound the possible values (None: unbounded or known only from the width).
+    bound the possible values (None: unbounded or known only from the width). With `keeps`, `of` returns an array
+    float64, of at most MOST_KEPT numbers, that the run keeps in place of a curve. What is `on_request` is measured only
+    where it is named.
     """
 
     name: str
-    of: Callable[..., float]
+    of: Callable[..., Any]
     over: Callable[[], Statistic] = RunningMoments
     unit: str = "1"
     summary: str = ""
@@ -71,6 +77,8 @@ class Metric:
     source: str = ""
     contrast: TokenClass | None = None
     aliases: tuple[str, ...] = ()
+    keeps: bool = False
+    on_request: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, 
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.moments import Moments, decompose
-from aniso_core.records import Count, Curve, Failure, PseudoValues, Site, Spectrum
+from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
@@ -28,11 +28,12 @@ Maker = Callable[[], Statistic]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a fold says when it is asked: curves, pseudo-values, spectra, counts, and what failed."""
+    """What a fold says when it is asked: curves, pseudo-values, spectra, kept arrays, counts, and what failed."""
 
     curves: tuple[Curve, ...]
     pseudo: tuple[PseudoValues, ...]
     spectra: tuple[Spectrum, ...]
+    arrays: tuple[KeptArray, ...]
     counts: tuple[Count, ...]
     failures: tuple[Failure, ...]
 
@@ -95,6 +96,7 @@ class Fold:
         found = [
             answers.curve(metric, stream, tokens, layers)
             for metric in self._metrics
+            if not metric.keeps
             for stream, layers in by_stream.items()
             for tokens in token_sets
         ]
@@ -102,6 +104,7 @@ class Fold:
             curves=tuple(curve for curve, _ in found),
             pseudo=tuple(pseudo for _, pseudo in found if pseudo is not None),
             spectra=tuple(sorted(spectra, key=lambda spectrum: spectrum.place)),
+            arrays=tuple(sorted(answers.arrays, key=lambda array: array.place)),
             counts=tuple(
                 Count(stream, tokens, tuple(layers), tuple(self._count(stream, tokens, layers)))
                 for stream, layers in by_stream.items()
@@ -167,6 +170,9 @@ class Fold:
             try:
                 parts = list(self._parts(metric, tokens))
                 results = [held.of(metric.over, classes) for classes in parts]
+                if metric.keeps:
+                    answers.keep(metric, key, results)
+                    continue
                 answers.values[key] = value = evaluate(metric, *results)
                 if self.units:
                     answers.leave_out(metric, key, value, results, [held.without(result) for result in results])
