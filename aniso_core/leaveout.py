@@ -6,9 +6,8 @@ of it; tr (S - M)^2 comes from SM and M^2. Where a unit's scatter is known but f
 like the smaller eigenvalues of S.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,18 +26,35 @@ _TINY = np.finfo(np.float64).tiny
 class Without(Moments):
     """The moments without one unit; what single states decide, as the peak, is NaN.
 
-    `reduced` returns the smaller side of what is left, and raises UndefinedMetricError where it is not known;
-    `remainders` are those of all units, of which this is number `slot`.
+    `kept` int64[m] are the states that are left where all of them are kept, None where the smaller side of what is left
+    is not known; `remainders` are those of all units, of which this is number `slot`.
     """
 
-    reduced: Callable[[], Array] = field(kw_only=True)
+    kept: NDArray[np.int64] | None = field(kw_only=True)
     remainders: "Remainders" = field(kw_only=True)
     slot: int = field(kw_only=True)
 
     @cached_property
     def side(self) -> Array:
         """The smaller side of what is left; raises UndefinedMetricError where it is not known."""
-        return self.reduced()
+        whole = self.remainders.whole
+        if self.kept is None:
+            message = "what single documents hold of the whole spectrum is not kept for so many states"
+            raise UndefinedMetricError(message)
+        if whole.gram is None:
+            out = self.remainders.of_unit(self.slot)
+            return np.asarray(whole.side - out.T @ out)
+        gram = whole.gram[np.ix_(self.kept, self.kept)]
+        gram = gram - gram.mean(axis=0)
+        return np.asarray(gram - gram.mean(axis=1, keepdims=True))
+
+    @property
+    def uncentred_side(self) -> Array:
+        """The same of the states themselves."""
+        whole = self.remainders.whole
+        if self.kept is None or whole.gram is None:
+            return super().uncentred_side
+        return whole.uncentred_side[np.ix_(self.kept, self.kept)]
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -145,7 +161,6 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     worth_whole = parts.exact and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
     found: dict[int, Moments] = {}
     for slot, unit in enumerate(parts.units):
-        reduced = partial(_reduced, remainders, slot, np.flatnonzero(owner != slot)) if worth_whole else _unknown
         found[unit] = Without(
             count=int(left[slot]),
             mean=whole.mean - linear[slot] / left[slot],
@@ -156,7 +171,7 @@ def without_each(whole: Moments) -> dict[int, Moments]:
             quartic=float(whole.quartic * whole.count * (1 - fourth[slot]) / left[slot]),
             peak=np.nan,
             peak_ratio=np.nan,
-            reduced=reduced,
+            kept=np.flatnonzero(owner != slot) if worth_whole else None,
             remainders=remainders,
             slot=slot,
         )
@@ -213,19 +228,3 @@ def _times(whole: Moments, vectors: Array) -> Array:
     if whole.rows is None:
         return np.asarray(vectors @ whole.side)
     return np.asarray((vectors @ whole.rows.T) @ whole.rows)
-
-
-def _reduced(remainders: Remainders, slot: int, kept: NDArray[np.int64]) -> Array:
-    """Return the smaller side without a unit, whose states are not `kept` where the states themselves are there."""
-    whole = remainders.whole
-    if whole.gram is None:
-        out = remainders.of_unit(slot)
-        return np.asarray(whole.side - out.T @ out)
-    gram = whole.gram[np.ix_(kept, kept)]
-    gram = gram - gram.mean(axis=0)
-    return np.asarray(gram - gram.mean(axis=1, keepdims=True))
-
-
-def _unknown() -> Array:
-    message = "what single documents hold of the whole spectrum is not kept for so many states"
-    raise UndefinedMetricError(message)
