@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aniso_core.contracts import Metric
+from aniso_core.contracts import MOST_KEPT, Metric
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.records import Curve, Failure, Missing, PseudoValues, Site
+from aniso_core.records import Array, Curve, Failure, KeptArray, Missing, PseudoValues, Site
 from aniso_core.text import visible
 
 
@@ -28,6 +28,7 @@ class Answers:
     pseudo: dict[tuple[str, Site, str], Mapping[int, float]] = field(default_factory=dict)
     no_interval: dict[tuple[str, str, str], str] = field(default_factory=dict)
     values: dict[tuple[str, Site, str], float] = field(default_factory=dict)
+    arrays: list[KeptArray] = field(default_factory=list)
     undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
 
@@ -35,6 +36,11 @@ class Answers:
         """Leave a gap and note the metric as failed."""
         self.undefined[key] = f"failed: {reason}"
         self.failures.setdefault(metric.name, Failure("metric", metric.name, self.owner(metric), reason))
+
+    def keep(self, metric: Metric, key: tuple[str, Site, str], results: Sequence[Any]) -> None:
+        """Keep the array of a metric; raises TypeError or ValueError where it is none that can be kept."""
+        name, site, tokens = key
+        self.arrays.append(KeptArray(name, site.stream, tokens, site.layer, evaluate_array(metric, *results)))
 
     def leave_out(
         self,
@@ -103,6 +109,21 @@ def evaluate(metric: Metric, *results: Any) -> float:
         message = f"returned {number}, wanted a finite number"
         raise ValueError(message)
     return number
+
+
+def evaluate_array(metric: Metric, *results: Any) -> Array:
+    """Return the metric's array; raises TypeError or ValueError where it is not float64, finite and small enough."""
+    import numpy as np
+
+    with quiet_plugin():
+        array = metric.of(*results)
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+        message = f"returned {getattr(array, 'dtype', type(array).__name__)}, wanted an array of float64"
+        raise TypeError(message)
+    if not 0 < array.size <= MOST_KEPT or not np.isfinite(array).all():
+        message = f"returned an array of shape {array.shape}, wanted 1 to {MOST_KEPT} finite numbers"
+        raise ValueError(message)
+    return np.ascontiguousarray(array)
 
 
 @contextlib.contextmanager

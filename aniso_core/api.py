@@ -13,6 +13,9 @@ from aniso_core.tokens import TOKEN_SETS, Document
 if TYPE_CHECKING:
     from aniso_core.engine import Plan
 
+DEFAULT = "default"
+"""The name that stands for all installed metrics but those on request."""
+
 VERSIONED = ("aniso", "torch", "transformers", "tokenizers", "accelerate", "numpy", "scipy", "safetensors", "gguf")
 """The distributions whose versions a run records."""
 
@@ -37,11 +40,11 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
 ) -> Profile:
     """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
 
-    `metrics` are names or Metric records (default: all that are installed), `streams` (default: all that the model has)
-    and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents. The model is left as it
-    was found. With `out` a run directory is written as well, which `aniso report` draws, with the verdicts of the
-    installed hypotheses, confirmatory where they meet claims of the file `prereg` (`aniso preregister`). Raises
-    AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
+    `metrics` are names or Metric records ("default": all that are installed but those on request), `streams` (default:
+    all that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents.
+    The model is left as it was found. With `out` a run directory is written as well, which `aniso report` draws, with
+    the verdicts of the installed hypotheses, confirmatory where they meet claims of the file `prereg` (`aniso
+    preregister`). Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
     from aniso_core import prereg as preregistration
@@ -84,13 +87,16 @@ def load(run: Path | str) -> Profile:
 
 
 def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
-    """Return the plan to measure `metrics` (names or records, None: all that are installed); `choices` as in Plan."""
+    """Return the plan to measure `metrics` (names or records, None: those of DEFAULT); `choices` as in Plan."""
     from aniso_core.engine import Plan
     from aniso_core.plugins import registry
 
     known = registry()
-    wanted = known.names("metric") if metrics is None else metrics
-    records = list(dict.fromkeys(known.metric(m) if isinstance(m, str) else m for m in wanted))
+    usual = [item.value for item in known.items("metric") if not item.value.on_request]
+    records: dict[Metric, None] = {}
+    for wanted in (DEFAULT,) if metrics is None else metrics:
+        given = [known.metric(wanted) if isinstance(wanted, str) else wanted] if wanted != DEFAULT else usual
+        records |= dict.fromkeys(given)
     names = [metric.name for metric in records]
     for name in names:
         if names.count(name) > 1:
@@ -101,7 +107,7 @@ def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
     for repeated in ("streams", "tokens"):
         if choices[repeated] is not None:
             choices[repeated] = tuple(dict.fromkeys(choices[repeated]))
-    return Plan(records, owners=owners, versions=installed_versions(), **choices)
+    return Plan(list(records), owners=owners, versions=installed_versions(), **choices)
 
 
 def installed_versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -95,12 +95,12 @@ class Layout:
         window, position, first = batch.window[mask], batch.position[mask], batch.first[mask]
         self._index = None if mask.all() else placed(np.flatnonzero(mask))
         self._first, self._rest = placed(np.flatnonzero(first)), placed(np.flatnonzero(~first))
-        self._ordinary = placed(~first)
-        self._window, self._position = placed(window), placed(position)
+        self._every, self._ordinary = placed(np.arange(len(first))), placed(~first)
+        self.window, self._position = placed(window), placed(position)
         self._document = placed(np.array([w.document for w in batch.windows], np.int64)[window])
         self._shape = (len(batch.windows), max(len(w.ids) for w in batch.windows))
         self._unit = np.array([units[w.document] for w in batch.windows], np.int64)[window] if units else None
-        self._usual = {id(index): self._runs(index) for index in (self._first, self._rest)}
+        self._usual = {id(index): self._runs(index) for index in (self._first, self._rest, self._every)}
 
     def tokens(self, states: torch.Tensor) -> Tokens:
         """Return the tokens of a site, float[rows, time, d], in float32 or float64; perhaps a view of them."""
@@ -116,9 +116,9 @@ class Layout:
             by_window = tokens.norms.view(self._shape)
         else:
             by_window = tokens.norms.new_full(self._shape, float("nan"))
-            by_window[self._window, self._position] = tokens.norms
+            by_window[self.window, self._position] = tokens.norms
         median = by_window.nanmedian(dim=1).values
-        return (tokens.norms > OUTLIER_RATIO * median[self._window]) & self._ordinary
+        return (tokens.norms > OUTLIER_RATIO * median[self.window]) & self._ordinary
 
     def classes(self, outlier: torch.Tensor, number: int) -> dict[TokenClass, torch.Tensor]:
         """Return the indices of each token class that occurs, given the `number` of outliers.
@@ -132,8 +132,15 @@ class Layout:
             found["rest"] = (self._ordinary & ~outlier).byte().topk(len(self._rest) - number).indices.sort().values
         return {name: found[name] for name in CLASSES if name in found and len(found[name])}
 
+    def from_class_on(self, name: TokenClass, found: Mapping[TokenClass, torch.Tensor]) -> torch.Tensor:
+        """Return the indices, in order, of the tokens of a class and of later ones, as `classes` `found` them."""
+        there = [found[later] for later in CLASSES[CLASSES.index(name) :] if later in found]
+        if len(there) == 1:
+            return there[0]
+        return self._every if name == CLASSES[0] else torch.cat(there).sort().values
+
     def runs(self, index: torch.Tensor) -> Runs:
-        """Return the units of the tokens at `index`, one of those that `classes` returned, as runs."""
+        """Return the units of the tokens at `index`, as `classes` or `from_class_on` returned it, as runs."""
         # The usual ones are known beforehand, since reading an index back would make a device stop.
         return self._usual[id(index)] if id(index) in self._usual else self._runs(index)
 

@@ -23,16 +23,29 @@ BosRule = Literal["auto", "add", "omit"]
 Kernels = Literal["default", "fast"]
 Sink = Callable[[Site, "torch.Tensor"], None]
 
+WANTS = ("before", "windows")
+"""What a statistic may ask for in its class attribute `wants`, beside tokens of one class at one site.
+
+before: the same tokens' states at the layer measured before this one (`Tokens.before`). windows: with the tokens of a
+class those of all later classes, in order (`Tokens.window`, `Tokens.own`), for what relates tokens to each other: it
+belongs to the first class that one of its tokens is of, so that a token set holds what lies within it.
+"""
+
+
+MOST_KEPT = 2**17
+"""Numbers in an array that a metric keeps of one site and token set."""
+
 
 class Statistic(Protocol):
     """Something measured at a site as tokens stream by.
 
     `update` takes tokens in, `merge` returns the statistic of both parts and leaves both as they were, `result`
-    may be asked at any time and changes nothing. What comes out does not depend on how the tokens were cut.
+    may be asked at any time and changes nothing. What comes out does not depend on how the tokens were cut. A
+    class attribute `wants`, a tuple of some of WANTS, asks for more than the tokens of one class at one site.
     """
 
     def update(self, tokens: Tokens) -> None:
-        """Take in tokens; they are a copy of its own."""
+        """Take in tokens; they are a copy of its own. A window is never split."""
 
     def merge(self, other: Self) -> Self:
         """Return the statistic of both parts together."""
@@ -47,11 +60,13 @@ class Metric:
 
     `of` raises UndefinedMetricError where the number does not exist. With `contrast`, `of` takes a second result,
     that of the named token class alone, and is asked only for token sets that contain the class. `low` and `high`
-    bound the possible values (None: unbounded or known only from the width).
+    bound the possible values (None: unbounded or known only from the width). With `keeps`, `of` returns an array
+    float64, of at most MOST_KEPT numbers, that the run keeps in place of a curve. What is `on_request` is measured only
+    where it is named.
     """
 
     name: str
-    of: Callable[..., float]
+    of: Callable[..., Any]
     over: Callable[[], Statistic] = RunningMoments
     unit: str = "1"
     summary: str = ""
@@ -62,6 +77,8 @@ class Metric:
     source: str = ""
     contrast: TokenClass | None = None
     aliases: tuple[str, ...] = ()
+    keeps: bool = False
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,8 @@ class Probe(Protocol):
     def reading(self, sites: Sequence[Site], sink: Sink) -> AbstractContextManager[Callable[["Batch"], None]]:
         """Return a context in which the yielded function runs a batch and hands each site's states to `sink`.
 
-        The sink gets a tensor [batch, time, d] as soon as the site's module has run and must not keep it.
+        The sink gets a tensor [batch, time, d] as soon as the site's module has run and must not keep it; the sites
+        of a stream come in order of depth.
         """
 
 

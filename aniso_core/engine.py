@@ -136,6 +136,7 @@ def profile(
         ),
         spectra=measured.spectra,
         pseudo=measured.pseudo,
+        arrays=measured.arrays,
     )
 
 

@@ -11,10 +11,10 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
-from aniso_core.contracts import Metric, Statistic
+from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
-from aniso_core.moments import Moments, decompose
-from aniso_core.records import Count, Curve, Failure, PseudoValues, Site, Spectrum
+from aniso_core.moments import SPECTRA, Moments, decompose
+from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
 from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
@@ -28,11 +28,12 @@ Maker = Callable[[], Statistic]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a fold says when it is asked: curves, pseudo-values, spectra, counts, and what failed."""
+    """What a fold says when it is asked: curves, pseudo-values, spectra, kept arrays, counts, and what failed."""
 
     curves: tuple[Curve, ...]
     pseudo: tuple[PseudoValues, ...]
     spectra: tuple[Spectrum, ...]
+    arrays: tuple[KeptArray, ...]
     counts: tuple[Count, ...]
     failures: tuple[Failure, ...]
 
@@ -52,6 +53,7 @@ class Fold:
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
+        self._wanted = {maker: self._asked(maker) for maker in self.makers}
         self.streams: dict[Any, Any] = {}
         """The stream that statistics run on, by CUDA device; one for the whole fold, since memory is kept by stream."""
 
@@ -94,6 +96,7 @@ class Fold:
         found = [
             answers.curve(metric, stream, tokens, layers)
             for metric in self._metrics
+            if not metric.keeps
             for stream, layers in by_stream.items()
             for tokens in token_sets
         ]
@@ -101,6 +104,7 @@ class Fold:
             curves=tuple(curve for curve, _ in found),
             pseudo=tuple(pseudo for _, pseudo in found if pseudo is not None),
             spectra=tuple(sorted(spectra, key=lambda spectrum: spectrum.place)),
+            arrays=tuple(sorted(answers.arrays, key=lambda array: array.place)),
             counts=tuple(
                 Count(stream, tokens, tuple(layers), tuple(self._count(stream, tokens, layers)))
                 for stream, layers in by_stream.items()
@@ -108,6 +112,10 @@ class Fold:
             ),
             failures=tuple(answers.failures.values()),
         )
+
+    def wants(self, what: str, maker: Maker | None = None) -> bool:
+        """Return whether a statistic (None: any) wants one of WANTS beside the tokens of a class."""
+        return any(what in self._wanted[each] for each in (self.makers if maker is None else (maker,)))
 
     def count(self, site: Site, name: TokenClass, number: int) -> None:
         """Count tokens of a class."""
@@ -142,6 +150,15 @@ class Fold:
         )
         raise OutOfRangeError(message)
 
+    def _asked(self, maker: Maker) -> tuple[str, ...]:
+        """Return what an empty statistic asks for; one that cannot be made says so once tokens come."""
+        with contextlib.suppress(Exception, SystemExit), quiet_plugin():
+            wanted = tuple(getattr(maker(), "wants", ()))
+            if set(wanted) <= set(WANTS):
+                return wanted
+            self._failed[maker] = f"its statistic wants {wanted}; there are {WANTS}"
+        return ()
+
     def _count(self, stream: str, tokens: str, layers: Sequence[int]) -> Iterator[int]:
         for layer in layers:
             yield sum(self._counts.get((Site(layer, stream), name), 0) for name in TOKEN_SETS[tokens])
@@ -153,6 +170,9 @@ class Fold:
             try:
                 parts = list(self._parts(metric, tokens))
                 results = [held.of(metric.over, classes) for classes in parts]
+                if metric.keeps:
+                    answers.keep(metric, key, results)
+                    continue
                 answers.values[key] = value = evaluate(metric, *results)
                 if self.units:
                     answers.leave_out(metric, key, value, results, [held.without(result) for result in results])
@@ -211,6 +231,6 @@ class _SiteResults:
 
 def _together(known: Collection[Moments]) -> int:
     """Return at how many sites to decompose at once: one a core, as far as a gibibyte of matrices allows."""
-    if not any("spectrum" in vars(m) for m in known):
+    if not any(name in vars(m) for m in known for name in SPECTRA):
         return 1
     return max(1, min(os.cpu_count() or 1, 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)))

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,13 +44,14 @@ class _Arrival:
     ready: Any
 
     @classmethod
-    def of(cls, site: Site, layout: Layout, states: torch.Tensor) -> "_Arrival":
+    def of(cls, site: Site, layout: Layout, states: torch.Tensor, *, keep: bool) -> "_Arrival":
         tokens = layout.tokens(states)
         outlier = layout.outliers(tokens)
         tally, ready = torch.stack([(~tokens.norms.isfinite()).sum(), outlier.sum()]), None
+        handed = tokens.states.untyped_storage().data_ptr() == states.untyped_storage().data_ptr()
+        if handed and (keep or states.is_cuda):
+            tokens = tokens.copied()  # the pass may go on to write into what it handed over
         if states.is_cuda:
-            if tokens.states.untyped_storage().data_ptr() == states.untyped_storage().data_ptr():
-                tokens = tokens.copied()  # the pass may go on to write into what it was handed
             home = torch.empty_like(tally, device="cpu", pin_memory=True)
             home.copy_(tally, non_blocking=True)
             tally, ready = home, torch.cuda.current_stream(states.device).record_event()
@@ -61,7 +62,7 @@ def _lent(tokens: Tokens, index: torch.Tensor, runs: Runs) -> Tokens:
     """Return the tokens at `index` (int64[m]), their states in memory that the next call writes over."""
     states = room("tokens", tokens.states, (len(index), tokens.states.shape[1]))
     torch.index_select(tokens.states, 0, index, out=states)
-    norms, document, position = (tensor.index_select(0, index) for tensor in tokens.tensors[1:])
+    norms, document, position = (t.index_select(0, index) for t in (tokens.norms, tokens.document, tokens.position))
     return Tokens(states, norms, document, position, tokens.half, runs)
 
 
@@ -78,6 +79,7 @@ class Intake:
         self._fold, self._batch, self._taken = fold, batch, taken
         self._layouts: dict[torch.device, Layout] = {}
         self._waiting: deque[_Arrival] = deque()
+        self._before: dict[str, torch.Tensor] = {}
 
     def __call__(self, site: Site, states: torch.Tensor) -> None:
         """Take in the states of a site, float[rows, time, d]; they are not kept.
@@ -87,7 +89,8 @@ class Intake:
         device = states.device
         if device not in self._layouts:
             self._layouts[device] = Layout(self._batch, device, self._fold.units)
-        self._waiting.append(_Arrival.of(site, self._layouts[device], states))
+        keep = self._fold.wants("before")
+        self._waiting.append(_Arrival.of(site, self._layouts[device], states, keep=keep))
         while len(self._waiting) > _LATE.get(device.type, 0):
             self._take_in(self._waiting.popleft())
 
@@ -115,12 +118,27 @@ class Intake:
                 if name in found and maker is None:
                     self._fold.count(arrival.site, name, len(found[name]))
                 elif name in found and maker is not None:
-                    # A copy for each, so that a statistic that writes into its tokens or keeps them spoils no other;
-                    # the core's own does neither.
-                    chosen = _lent if maker is RunningMoments else Tokens.take
-                    part = chosen(arrival.tokens, found[name], arrival.layout.runs(found[name]))
-                    self._fold.take(maker, arrival.site, name, part)
+                    self._fold.take(maker, arrival.site, name, self._part(arrival, maker, name, found))
                 self._taken.add(share)
+            if self._fold.wants("before"):
+                self._before[arrival.site.stream] = arrival.tokens.states
+
+    def _part(self, arrival: _Arrival, maker: Maker, name: TokenClass, found: dict[TokenClass, torch.Tensor]) -> Tokens:
+        """Return the tokens of a class for one statistic, with what else it wants.
+
+        Each gets a copy, so that a statistic that writes into its tokens or keeps them spoils no other; the core's own
+        does neither.
+        """
+        tokens, layout, index = arrival.tokens, arrival.layout, found[name]
+        if maker is RunningMoments:
+            return _lent(tokens, index, layout.runs(index))
+        if self._fold.wants("windows", maker):
+            own = torch.zeros_like(arrival.outlier).index_fill_(0, index, value=True)
+            tokens, index = replace(tokens, window=layout.window, own=own), layout.from_class_on(name, found)
+        before = self._before.get(arrival.site.stream) if self._fold.wants("before", maker) else None
+        if before is not None:
+            tokens = replace(tokens, before=before.to(tokens.states.device))
+        return tokens.take(index, layout.runs(index))
 
     @contextlib.contextmanager
     def _beside(self, arrival: _Arrival) -> Iterator[None]:
@@ -134,7 +152,7 @@ class Intake:
         stream = self._fold.streams[device]
         arrival.ready.synchronize()
         stream.wait_event(arrival.ready)
-        for tensor in (arrival.outlier, *arrival.tokens.tensors):
+        for tensor in (arrival.outlier, *arrival.tokens.tensors.values()):
             tensor.record_stream(stream)
         with torch.cuda.stream(stream):
             yield

@@ -6,9 +6,8 @@ of it; tr (S - M)^2 comes from SM and M^2. Where a unit's scatter is known but f
 like the smaller eigenvalues of S.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,18 +26,24 @@ _TINY = np.finfo(np.float64).tiny
 class Without(Moments):
     """The moments without one unit; what single states decide, as the peak, is NaN.
 
-    `reduced` returns the smaller side of what is left, and raises UndefinedMetricError where it is not known;
-    `remainders` are those of all units, of which this is number `slot`.
+    `known` says whether the scatter of what is left is; `remainders` are those of all units, of which this is number
+    `slot`.
     """
 
-    reduced: Callable[[], Array] = field(kw_only=True)
+    known: bool = field(kw_only=True)
     remainders: "Remainders" = field(kw_only=True)
     slot: int = field(kw_only=True)
 
     @cached_property
     def side(self) -> Array:
-        """The smaller side of what is left; raises UndefinedMetricError where it is not known."""
-        return self.reduced()
+        """The scatter of what is left, float64[d, d]; raises UndefinedMetricError where it is not known."""
+        if not self.known:
+            message = (
+                "the spectrum without a document is known only of states at most 64 wide and more than their width"
+            )
+            raise UndefinedMetricError(message)
+        out = self.remainders.of_unit(self.slot)
+        return np.asarray(self.remainders.whole.side - out.T @ out)
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -143,10 +148,9 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     norm_var = np.maximum((norm_all - norm_square) / left - norm_mean**2, 0)
     fourth = quartic / max(quartic.sum(), _TINY)
     # The spectrum of fewer states than they are wide says too little of the population's for any interval.
-    worth_whole = parts.exact and whole.gram is None and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
+    known = parts.exact and whole.gram is None and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
     found: dict[int, Moments] = {}
     for slot, unit in enumerate(parts.units):
-        reduced = partial(_reduced, remainders, slot) if worth_whole else _unknown
         found[unit] = Without(
             count=int(left[slot]),
             mean=whole.mean - linear[slot] / left[slot],
@@ -157,7 +161,7 @@ def without_each(whole: Moments) -> dict[int, Moments]:
             quartic=float(whole.quartic * whole.count * (1 - fourth[slot]) / left[slot]),
             peak=np.nan,
             peak_ratio=np.nan,
-            reduced=reduced,
+            known=known,
             remainders=remainders,
             slot=slot,
         )
@@ -215,14 +219,3 @@ def _times(whole: Moments, vectors: Array) -> Array:
     if whole.rows is None:
         return np.asarray(vectors @ whole.side)
     return np.asarray((vectors @ whole.rows.T) @ whole.rows)
-
-
-def _reduced(remainders: Remainders, slot: int) -> Array:
-    """Return the scatter without a unit, float64[d, d]."""
-    out = remainders.of_unit(slot)
-    return np.asarray(remainders.whole.side - out.T @ out)
-
-
-def _unknown() -> Array:
-    message = "the whole spectrum without a document is known only of states at most 64 wide and more than their width"
-    raise UndefinedMetricError(message)

@@ -222,6 +222,32 @@ class PseudoValues:
     __hash__ = None  # type: ignore[assignment] # arrays have no hash
 
 
+@dataclass(frozen=True, eq=False)
+class KeptArray:
+    """What a metric keeps at one site and token set in place of a number, float64 of the metric's own shape."""
+
+    metric: str
+    stream: str
+    tokens: str
+    layer: int
+    values: Array
+
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """What the array is of; a profile holds its arrays in this order."""
+        return self.metric, self.stream, self.tokens, self.layer
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other is the same array of the same metric, site and token set."""
+        import numpy as np
+
+        if not isinstance(other, KeptArray):
+            return NotImplemented
+        return self.place == other.place and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment] # arrays have no hash
+
+
 @dataclass(frozen=True)
 class Count:
     """How many tokens a token set holds at each layer of a stream (the outlier class differs by site)."""
@@ -279,6 +305,7 @@ class Profile:
     provenance: Provenance = field(default_factory=Provenance)
     spectra: tuple[Spectrum, ...] = ()
     pseudo: tuple[PseudoValues, ...] = ()
+    arrays: tuple[KeptArray, ...] = ()
     format: int = FORMAT
 
     def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
@@ -312,6 +339,17 @@ class Profile:
                 return spectrum.values
         message = f"The profile of {self.model.name} kept no spectrum at {layer}.{stream} for tokens {tokens}."
         raise AnisoError(message)
+
+    def kept(self, metric: str, stream: str = "residual", tokens: str = "all") -> dict[int, Array]:
+        """Return the arrays that `metric` kept, by layer, ascending; raises AnisoError where there are none."""
+        wanted = (metric, stream, tokens)
+        found = {array.layer: array.values for array in self.arrays if array.place[:3] == wanted}
+        if not found:
+            where = sorted({"{}/{}".format(*array.place[1:3]) for array in self.arrays if array.metric == metric})
+            held = f"it has them on {', '.join(where)}" if where else f"measure it with --metric {metric}"
+            message = f"The profile of {self.model.name} kept no {metric} on stream {stream}, tokens {tokens}; {held}."
+            raise AnisoError(message)
+        return found
 
     def depth(self, layer: int) -> float:
         """Return the relative depth of `layer`, 0 (input of the first block) to 1 (output of the last)."""

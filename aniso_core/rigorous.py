@@ -71,6 +71,7 @@ class Sample:
             "metric": self.metric,
             "documents": prompts.documents if prompts else 0,
             "units": len(self.pv),
+            "groups": prompts.units if prompts else 0,
             "token_count": self.count,
             "width": self.profile.model.width,
             "layers": list(self.layers),
@@ -99,6 +100,15 @@ def sample(profile: Profile, metric: str, stream: str, tokens: str) -> Sample | 
         return f"no document has {tokens} tokens at every layer"
     units = tuple(np.flatnonzero(known).tolist())
     return Sample(profile, metric, stream, tokens, found.layers, found.values[known], units)
+
+
+Drawing = Callable[..., np.random.Generator]
+
+
+def drawing(rng: np.random.Generator) -> Drawing:
+    """Return a function that gives a generator for each subject by name, whatever else is judged before it."""
+    root = int(rng.integers(2**32))
+    return lambda *names: np.random.default_rng([root, *"\0".join(names).encode()])
 
 
 def not_testable(hypothesis: str, subject: str, reason: str, stream: str = "", tokens: str = "") -> Verdict:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aniso_core.prereg import Preregistration, Registered, moment
 from aniso_core.records import Profile, Verdict
-from aniso_core.text import short
+from aniso_core.text import names_in, short
 
 _Q = 0.1
 """Share of false ones allowed among the exploratory results that are reported."""
@@ -86,7 +86,11 @@ def _against(
     """Return in what a verdict differs from a claim; None where it judges something else."""
     if verdict.criterion != "rigorous" or claim.hypothesis != verdict.hypothesis:
         return None
-    return [*_other(claim, verdict, seed), *_unfit(claim, _about(verdict, profiles), registered)]
+    about = _about(verdict, profiles)
+    absent = [model for model in claim.models if not any(_is(profile, model) for profile in profiles)]
+    # Leaving models out of a comparison would leave tests out of its family.
+    missing = [f"without {', '.join(map(short, absent))}"] if absent and len(about) > 1 else []
+    return [*_other(claim, verdict, seed), *_unfit(claim, about, registered), *missing]
 
 
 def _explored(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
@@ -95,7 +99,8 @@ def _explored(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
         (i, name, getattr(verdict, name))
         for i, verdict in enumerate(verdicts)
         for name in ("p", "p_refuted")
-        if verdict.standing == "exploratory" and 0 <= _number(getattr(verdict, name)) <= 1
+        if verdict.standing == "exploratory" and verdict.outcome != "not_testable"
+        if 0 <= _number(getattr(verdict, name)) <= 1
     ]
     reported = set()
     if tests:
@@ -141,7 +146,9 @@ def _other(claim: Preregistration, verdict: Verdict, seed: int) -> Iterator[str]
         yield "other breaks"
     if seed != claim.seed:
         yield "other seed"
-    if not 0 <= (verdict.p or 0) <= 1 or (verdict.p is None and verdict.outcome == "supported"):
+    decisive = {"supported": verdict.p, "refuted": verdict.p_refuted}
+    given = [p for p in (verdict.p, verdict.p_refuted) if p is not None]
+    if decisive.get(verdict.outcome, 1.0) is None or not all(0 <= p <= 1 for p in given):
         yield "no p-value"
 
 
@@ -160,7 +167,8 @@ def _unfit(claim: Preregistration, about: Sequence[Profile], registered: Registe
 
 def _about(verdict: Verdict, profiles: Sequence[Profile]) -> list[Profile]:
     """Return the profiles that a verdict is about: those that its subject or its reference names."""
-    return [p for p in profiles if p.model.name in verdict.subject or p.model.name in verdict.reference]
+    named = names_in(f"{verdict.subject}\n{verdict.reference}", [profile.model.name for profile in profiles])
+    return [profile for profile in profiles if profile.model.name in named]
 
 
 def _is(profile: Profile, wanted: str) -> bool:

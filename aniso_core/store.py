@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Array, Failure, Profile, PseudoValues, ReportFile, Spectrum, Verdict
+from aniso_core.records import FORMAT, Array, Failure, KeptArray, Profile, PseudoValues, ReportFile, Spectrum, Verdict
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
@@ -48,7 +48,7 @@ def run_files(
     profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
 ) -> list[ReportFile]:
     """Return the files that are the record of a run."""
-    bare = replace(profile, spectra=(), pseudo=())
+    bare = replace(profile, spectra=(), pseudo=(), arrays=())
     record = RunRecord(
         request=request,
         model=msgspec.to_builtins(profile.model),
@@ -94,13 +94,15 @@ def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
 
 
 def load(folder: Path | str) -> Profile:
-    """Return the profile of a run directory, spectra included; raises AnisoError where it is none or damaged."""
+    """Return the profile of a run directory, arrays included; raises AnisoError where it is none or damaged."""
     path = Path(folder)
     profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
     arrays = _read_arrays(path / ARRAYS)
     try:
         spectra = sorted(_spectra(arrays), key=lambda spectrum: spectrum.place)
-        return replace(profile, spectra=tuple(spectra), pseudo=tuple(_pseudo(arrays, profile)))
+        kept = sorted(_kept(arrays), key=lambda array: array.place)
+        pseudo = tuple(_pseudo(arrays, profile))
+        return replace(profile, spectra=tuple(spectra), pseudo=pseudo, arrays=tuple(kept))
     except (ValueError, TypeError, AttributeError) as error:
         message = f"{visible(path / ARRAYS)} is damaged ({visible(error)}); measure it again."
         raise AnisoError(message) from error
@@ -194,6 +196,7 @@ def _arrays(profile: Profile) -> bytes:
 
     arrays = {f"spectrum/{s.stream}/{s.tokens}/{s.layer}": np.ascontiguousarray(s.values) for s in profile.spectra}
     arrays |= {f"pseudo/{p.stream}/{p.tokens}/{p.metric}": np.ascontiguousarray(p.values) for p in profile.pseudo}
+    arrays |= {f"kept/{k.stream}/{k.tokens}/{k.layer}/{k.metric}": k.values for k in profile.arrays}
     return to_bytes(arrays)
 
 
@@ -216,6 +219,13 @@ def _spectra(arrays: Mapping[str, Array]) -> Iterator[Spectrum]:
             yield Spectrum(stream, tokens, int(layer), _checked(name, values, 1))
 
 
+def _kept(arrays: Mapping[str, Array]) -> Iterator[KeptArray]:
+    for name, values in arrays.items():
+        if name.startswith("kept/"):
+            _, stream, tokens, layer, metric = name.split("/", 4)
+            yield KeptArray(metric, stream, tokens, int(layer), _checked(name, values))
+
+
 def _pseudo(arrays: Mapping[str, Array], profile: Profile) -> Iterator[PseudoValues]:
     """Yield the pseudo-values in the order of the curves that they are of."""
     for curve in profile.curves:
@@ -228,11 +238,12 @@ def _pseudo(arrays: Mapping[str, Array], profile: Profile) -> Iterator[PseudoVal
             yield PseudoValues(curve.metric, curve.stream, curve.tokens, curve.layers, values)
 
 
-def _checked(name: str, values: Array, axes: int) -> Array:
+def _checked(name: str, values: Array, axes: int | None = None) -> Array:
+    """Return the values, made sure that they are float64 and have so many axes (None: any number)."""
     import numpy as np
 
-    if values.dtype != np.float64 or values.ndim != axes:
-        message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64 with {axes} axes"
+    if values.dtype != np.float64 or axes not in {None, values.ndim}:
+        message = f"{name} is {values.dtype}{list(values.shape)}, wanted float64" + f" with {axes} axes" * bool(axes)
         raise ValueError(message)
     return values
 

@@ -49,6 +49,12 @@ def sentence(text: str) -> str:
     return f"{bare[:1].upper()}{bare[1:]}." if bare else ""
 
 
+def names_in(text: str, names: Iterable[str]) -> set[str]:
+    """Return which of the names a text holds; where one begins with another, the longer one is meant."""
+    longest_first = sorted(filter(None, names), key=len, reverse=True)
+    return set(re.findall("|".join(map(re.escape, longest_first)), text)) if longest_first else set()
+
+
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names, those most like `name` first, the rest in order of the alphabet."""
     ordered = sorted(known)

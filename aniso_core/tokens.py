@@ -1,10 +1,10 @@
 """Documents, their windows and their tokens, and the disjoint classes that token sets are merged from."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aniso_core.errors import AnisoError
 from aniso_core.text import visible
@@ -31,6 +31,9 @@ TOKEN_SETS: Mapping[str, tuple[TokenClass, ...]] = {
     "bulk": ("rest",),
 }
 """Each token set as the disjoint classes that it merges."""
+
+
+_TENSORS = ("states", "norms", "document", "position", "before", "window", "own")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Tokens:
     Euclidean norms, `document` and `position` int64[n] (position counts from the start of the window), `half` the
     half precision that the model gave, None where it gave more. `runs` are the units of uncertainty (a document, or
     several that are left out together) and how many tokens each has in a row; empty where nothing is left out later.
+
+    The rest is None but for statistics that want it. `before` float[n, d'] are the states of the same tokens at the
+    layer measured before this one in the same stream, None at the first. `window` int64[n] tells the windows of one
+    batch apart. `own` bool[n] marks the tokens of the class that is taken in; the others are of later classes.
     """
 
     states: "torch.Tensor"
@@ -91,6 +98,9 @@ class Tokens:
     position: "torch.Tensor"
     half: "torch.dtype | None" = None
     runs: "Runs" = ()
+    before: "torch.Tensor | None" = None
+    window: "torch.Tensor | None" = None
+    own: "torch.Tensor | None" = None
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -98,18 +108,20 @@ class Tokens:
 
     def take(self, index: "torch.Tensor", runs: "Runs" = ()) -> "Tokens":
         """Return the tokens at `index` (int64[m]), copied; `runs` are theirs."""
-        states, norms, document, position = (tensor.index_select(0, index) for tensor in self.tensors)
-        return Tokens(states, norms, document, position, self.half, runs)
+        return self._made(lambda tensor: tensor.index_select(0, index), runs)
 
     def copied(self) -> "Tokens":
         """Return a copy."""
-        states, norms, document, position = (tensor.clone() for tensor in self.tensors)
-        return Tokens(states, norms, document, position, self.half, self.runs)
+        return self._made(lambda tensor: tensor.clone(), self.runs)
 
     @property
-    def tensors(self) -> "tuple[torch.Tensor, ...]":
-        """The tensors that these tokens are."""
-        return self.states, self.norms, self.document, self.position
+    def tensors(self) -> "Mapping[str, torch.Tensor]":
+        """The tensors that these tokens are, by field."""
+        return {name: value for name in _TENSORS if (value := getattr(self, name)) is not None}
+
+    def _made(self, make: "Callable[[torch.Tensor], torch.Tensor]", runs: "Runs") -> "Tokens":
+        made: dict[str, Any] = {name: make(tensor) for name, tensor in self.tensors.items()}
+        return replace(self, runs=runs, **made)
 
     @classmethod
     def of(cls, states: "torch.Tensor | NDArray[np.floating]", document: Sequence[int] | None = None) -> "Tokens":

@@ -64,10 +64,11 @@ def error_rate(verdict: Verdict) -> str:
 def _sample(verdict: Verdict) -> str:
     """Return in words what was sampled, as far as the details of a verdict tell."""
     found = verdict.details
-    documents, units, tokens, width = (found.get(name) for name in ("documents", "units", "token_count", "width"))
+    names = ("documents", "units", "groups", "token_count", "width")
+    documents, units, groups, tokens, width = (found.get(name) for name in names)
     if not (isinstance(documents, int) and isinstance(tokens, int)):
         return ""
-    grouped = f" (left out in {units} groups)" if isinstance(units, int) and units != documents else ""
+    grouped = "" if units == documents else f" (left out in {groups} groups{f', {units} of them here' * (units != groups)})"
     return f", {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
 
 

@@ -18,14 +18,13 @@ How often a 95 % interval of one layer, told by leaving documents out as a run d
 by number of documents; {draws} draws, {quarter} where the width is 256, seed {seed}. Truths are computed, in closed
 form or by quadrature, and not sampled. {states} A mean of length 1, as long as the states' standard deviation, is added
 unless the row says otherwise or the metric does not see it. Rows over true are means of what a run has over the truth.
-Of effective rank a run has no interval for 32 documents of width 256, and counted are only draws where it has one."""
+Effective rank has no interval at width 256."""
 
 BRACKET_NOTE = """\
 The share along directions found in the other half of the documents (cross-fit-share) and the plain one, as a run has
-them: means of what they are above the truth, how often the truth lies between them, and how often they are so far apart
-that bell-curve (0.025) and gauge-flatness (0.01) conclude nothing; {half} draws, {quarter} where the width is 256, seed
-{seed}. From all states, the directions are those of one half alone; a run that has summed states up seeks them in the
-span of the first eight of both halves together. {states}"""
+them: means of what they are above the truth, and how often the truth lies between them; {half} draws, {quarter} where
+the width is 256, seed {seed}. From all states, the directions are exact; a run that has summed states up seeks them in
+the span of what it kept of each document. {states}"""
 
 CAP_NOTE = """\
 Verdicts of bell-curve on all tokens, as aniso reaches them from states on, with the cap for too little text and

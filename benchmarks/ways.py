@@ -17,7 +17,7 @@ from aniso_core.tokens import TOKEN_SETS, Document
 from aniso_core.transformer import TransformerProbe
 
 BATCH_TOKENS = engine.Plan.batch_tokens
-METRICS: tuple[Metric, ...] = tuple(item.value for item in registry().items("metric"))
+METRICS: tuple[Metric, ...] = tuple(item.value for item in registry().items("metric") if not item.value.on_request)
 ALL, DEFAULT = ("all",), tuple(TOKEN_SETS)
 BOTH: tuple[str, ...] | None = None
 RESIDUAL = ("residual",)

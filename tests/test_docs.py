@@ -48,6 +48,7 @@ STORED = (
     records.Provenance,
     records.Spectrum,
     records.PseudoValues,
+    records.KeptArray,
     records.Verdict,
     prereg.Registered,
     prereg.Preregistration,

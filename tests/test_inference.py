@@ -24,6 +24,7 @@ from aniso_core.inference import (
     holm,
     interval,
     max_t,
+    mean_test,
     peak_layers,
     peak_test,
     phase_test,
@@ -668,3 +669,26 @@ def test_what_is_no_p_is_an_error(p):
     for adjust in (holm, benjamini_hochberg):
         with pytest.raises(ValueError, match="p-values must be a list of numbers from 0 to 1"):
             adjust(np.array(p))
+
+
+# Means
+
+
+@pytest.mark.parametrize(("shift", "outcome"), [(-0.5, "supported"), (-0.05, "inconclusive"), (0.5, "refuted")])
+def test_a_mean_is_judged_by_students_t(shift, outcome):
+    """The p below 0 and above -sesoi are scipy's, the bounds its interval, and the estimate decides with them."""
+    drawn = np.random.default_rng(0).standard_normal(40) * 0.3
+    column = drawn - drawn.mean() + shift
+    found = mean_test(column, 0.1)
+    assert found.p == pytest.approx(stats.ttest_1samp(column, 0, alternative="less").pvalue, rel=1e-9)
+    assert found.p_refuted == pytest.approx(stats.ttest_1samp(column, -0.1, alternative="greater").pvalue, rel=1e-9)
+    interval_ = stats.ttest_1samp(column, 0).confidence_interval()
+    assert (found.mean.low, found.mean.high) == pytest.approx((interval_.low, interval_.high))
+    assert found.outcome == outcome
+
+
+def test_a_mean_of_few_documents_concludes_nothing():
+    """Seven documents are not testable, and fifteen inconclusive whatever p says."""
+    values = np.linspace(-1.1, -0.9, 15)
+    assert mean_test(values[:7], 0.1).outcome == "not_testable"
+    assert (mean_test(values, 0.1).outcome, mean_test(values, 0.1).p < 0.001) == ("inconclusive", True)

@@ -65,6 +65,16 @@ def test_spectra_without_a_document_are_exact_where_its_scatter_is_known(documen
         assert got == pytest.approx(want, rel=1e-6), name
 
 
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(20, 30, 24), (9, 80, 12)])
+def test_uncentred_spectra_without_a_document_are_exact_there_too(documents, tokens, width):
+    """What is told of the states themselves is that of the states that are left."""
+    states, owner = cloud(documents, tokens, width)
+    without = running(states, owner).result().without_each()
+    got = np.array([without[unit].uncentred_spectrum for unit in range(documents)])
+    want = np.array([Moments.of(states[owner != unit]).uncentred_spectrum for unit in range(documents)])
+    assert np.allclose(got, want, rtol=1e-6, atol=1e-6 * want.max())
+
+
 @pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
 def test_the_first_share_without_a_document_is_nearly_exact(documents, tokens, width):
     """Rayleigh and Ritz with the second order come within a thousandth where the scatter is known."""
@@ -90,8 +100,10 @@ def test_wide_states_without_a_document_are_told_from_a_few_directions():
 def test_whole_spectra_of_wide_documents_are_unknown(shape):
     """A metric that needs all eigenvalues says so rather than guess, also where states are fewer than their width."""
     without = running(*cloud(*shape)).result().without_each()
-    with pytest.raises(UndefinedMetricError, match="the whole spectrum without a document is known only"):
+    with pytest.raises(UndefinedMetricError, match="the spectrum without a document is known only"):
         METRICS["effective-rank"].of(without[0])
+    with pytest.raises(UndefinedMetricError, match="the spectrum without a document is known only"):
+        _ = without[0].uncentred_spectrum
 
 
 def test_merged_parts_leave_out_what_one_pass_does():

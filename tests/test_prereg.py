@@ -259,6 +259,8 @@ def test_a_verdict_that_meets_a_claim_is_confirmatory():
         ({"verdict": replace(VERDICT, details={**VERDICT.details, "draws": 99})}, "other draws"),
         ({"verdict": replace(VERDICT, p=None)}, "no p-value"),
         ({"verdict": replace(VERDICT, p=1.5)}, "no p-value"),
+        ({"verdict": replace(VERDICT, p_refuted=1.5)}, "no p-value"),
+        ({"verdict": replace(VERDICT, outcome="refuted")}, "no p-value"),
         ({"verdict": replace(VERDICT, standing="exploratory")}, "exploratory by its own word"),
         ({"verdict": replace(VERDICT, subject="nobody")}, "other model than m"),
         ({"seed": 4}, "other seed"),
@@ -320,6 +322,20 @@ def test_of_several_claims_the_nearest_counts():
     assert only(claims=registered(far, CLAIM)).standing == "confirmatory"
     near = replace(CLAIM, seed=9)
     assert only(claims=registered(far, near)).flags[-1] == "not confirmatory: other seed"
+
+
+def test_a_model_whose_name_begins_another_is_not_meant():
+    """A verdict about m-deduped is not about m, though its name begins so."""
+    claims = registered(replace(CLAIM, models=("m-deduped",)))
+    found = only(replace(VERDICT, subject="m-deduped"), claims, [profile("m"), profile("m-deduped")])
+    assert found.standing == "confirmatory"
+
+
+def test_a_comparison_without_all_its_models_is_exploratory():
+    """Judging some pairs of a registered comparison would leave the others out of its family."""
+    claims = registered(replace(CLAIM, models=("m", "n", "o")))
+    found = only(replace(VERDICT, subject="m against n"), claims, [profile("m"), profile("n")])
+    assert found.flags[-1] == "not confirmatory: without o"
 
 
 def test_a_registered_level_is_the_level_that_is_told():

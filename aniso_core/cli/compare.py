@@ -1,6 +1,5 @@
 """`aniso compare`: several models side by side, what weakens the comparison, and the claims that compare them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -15,7 +14,7 @@ from aniso_core.cli.say import out, out_json, paragraph, plugins, say, table
 from aniso_core.comparing import differences
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile, Verdict
-from aniso_core.text import short
+from aniso_core.text import names_in, short
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,7 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
 
 def _compares(verdict: Verdict, names: Sequence[str]) -> bool:
     """Return whether a verdict names two of the models, in its subject and in what it was held against."""
-    longest_first = sorted(map(re.escape, names), key=len, reverse=True)  # a name may begin with another one
-    return len(set(re.findall("|".join(longest_first), f"{verdict.subject}\n{verdict.reference}"))) > 1
+    return len(names_in(f"{verdict.subject}\n{verdict.reference}", names)) > 1
 
 
 def _row(profile: Profile) -> Row:

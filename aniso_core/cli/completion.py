@@ -23,9 +23,9 @@ def completing(kind: str) -> Completer:
     return complete
 
 
-def repeatable(flag: str, name: str, kind: str, asks: str) -> Callable[[F], F]:
-    """Return an option that names items of a kind, may be repeated, and defaults to all that are installed."""
-    said = f"{asks}; may be repeated. [default: all installed]"
+def repeatable(flag: str, name: str, kind: str, asks: str, usual: str = "all installed") -> Callable[[F], F]:
+    """Return an option that names items of a kind, may be repeated, and defaults to the `usual` ones."""
+    said = f"{asks}; may be repeated. [default: {usual}]"
     return click.option(flag, name, multiple=True, shell_complete=completing(kind), help=said)
 
 

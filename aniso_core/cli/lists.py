@@ -17,7 +17,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
 def _summary(item: Item) -> str:
-    return getattr(item.value, "summary", "") or getattr(item.value, "claim", "")
+    said = getattr(item.value, "summary", "") or getattr(item.value, "claim", "")
+    return f"{said} (on request)" if getattr(item.value, "on_request", False) else said
 
 
 def _facts(item: Item) -> dict[str, Any]:

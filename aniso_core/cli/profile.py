@@ -60,7 +60,9 @@ from aniso_core.tokens import TOKEN_SETS
     type=click.Choice(list(TOKEN_SETS)),
     help="Token set; may be repeated. [default: all of them]",
 )
-@repeatable("--metric", "metrics", "metric", "Metric to measure")
+@repeatable(
+    "--metric", "metrics", "metric", "Metric to measure", usual="the name default: all installed but those on request"
+)
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
 @repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
 @click.option(

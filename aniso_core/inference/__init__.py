@@ -9,7 +9,8 @@ from aniso_core.inference.agreement import Agreement, agreement
 from aniso_core.inference.exact import ExactTest, exact_permutation, sign_flip
 from aniso_core.inference.flatness import Flatness, FlatnessDifference, flatness, flatness_difference
 from aniso_core.inference.flips import MaxT, max_t
-from aniso_core.inference.matrix import Bounds, DepthBins, Interval, depth_bins, interval, p_mean_above
+from aniso_core.inference.matrix import Bounds, DepthBins, Interval, depth_bins, interval
+from aniso_core.inference.mean import MeanTest, mean_test
 from aniso_core.inference.peak import PeakLayers, PeakTest, peak_layers, peak_test, range_interval, valley_bounds
 from aniso_core.inference.phases import PhaseTest, phase_test
 from aniso_core.inference.several import benjamini_hochberg, holm
@@ -23,6 +24,7 @@ __all__ = [
     "FlatnessDifference",
     "Interval",
     "MaxT",
+    "MeanTest",
     "PeakLayers",
     "PeakTest",
     "PhaseTest",
@@ -35,7 +37,7 @@ __all__ = [
     "holm",
     "interval",
     "max_t",
-    "p_mean_above",
+    "mean_test",
     "peak_layers",
     "peak_test",
     "phase_test",

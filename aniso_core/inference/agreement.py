@@ -6,6 +6,8 @@ from typing import Literal
 
 from aniso_core.records import Outcome
 
+_ROUNDING = 1e-9  # relative depths of layers exactly at a limit may come out above it
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -35,6 +37,7 @@ def agreement(
         return Agreement(nan, nan, "", "not_testable", "a peak without layers has no place")
     distances = [abs(i - j) for i in layers_a for j in layers_b]
     low, high = min(distances), max(distances)
+    excellent, good = excellent + _ROUNDING, good + _ROUNDING
     if low > good:
         return Agreement(low, high, "discrepancy", "refuted", "")
     if high > good:

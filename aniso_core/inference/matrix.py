@@ -115,18 +115,6 @@ def p_above(t: Array | float, documents: int) -> Array:
     return np.asarray(stdtr(documents - 1, -np.asarray(t)))
 
 
-def p_mean_above(values: Array, limit: float) -> float:
-    """Return the one-sided p that values, float64[documents], have a mean above `limit`, by Student's t.
-
-    Raises ValueError for values that are not finite, or fewer than two.
-    """
-    column = matrix(np.asarray(values)[:, None], "the values")
-    if len(column) < 2:  # noqa: PLR2004 - a spread needs two
-        message = "one value has no spread to test its mean by"
-        raise ValueError(message)
-    return float(p_above(t_of(np.sort(column, axis=0) - limit), len(column))[0])
-
-
 def t_critical(alpha: float, documents: int) -> float:
     """Return the t that is exceeded with probability alpha, n - 1 degrees of freedom."""
     return float(stdtrit(documents - 1, 1 - alpha))

@@ -21,7 +21,7 @@ from aniso_core.rigorous import SHARE
 from scenarios.truth import Claim, Hits, at_least, at_most, generators
 
 LAYERS, WIDE = 5, 256
-_METRICS = {metric.name: metric for metric in aniso_metrics() if metric.name in (SHARE, "cross-fit-share")}
+_METRICS = {metric.name: metric for metric in aniso_metrics() if metric.name == SHARE}
 _TIED = 4
 
 

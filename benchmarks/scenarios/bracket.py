@@ -53,11 +53,6 @@ def between(name: str) -> Hits:
     return lambda n, draws: [cross <= true <= plain for cross, _, plain in ends(name, n, draws).T]
 
 
-def apart(name: str, least: float) -> Hits:
-    """Count draws whose ends, as a run has them, are further apart."""
-    return lambda n, draws: [plain - cross > least for cross, _, plain in ends(name, n, draws).T]
-
-
 _DOCUMENTS = (16, 32, 64)
 
 CLAIMS = tuple(
@@ -68,8 +63,6 @@ CLAIMS = tuple(
         ("the same from all states", above_truth(name, _STATES)),
         ("plain share less truth", above_truth(name, _PLAIN)),
         ("truth between both", between(name)),
-        ("apart by more than 0.025", apart(name, 0.025)),
-        ("apart by more than 0.01", apart(name, 0.01)),
     )
 )
-"""What is measured of both ends; 0.025 and 0.01 apart, bell-curve and gauge-flatness conclude nothing."""
+"""What is measured of both ends."""

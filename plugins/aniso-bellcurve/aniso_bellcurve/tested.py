@@ -14,10 +14,13 @@ import numpy as np
 from aniso_bellcurve import DELTA, EPS, ETA
 from aniso_core.comparing import differences
 from aniso_core.inference import Bounds, PeakTest, agreement, peak_layers, peak_test, phase_test, range_interval
+from aniso_core.inference.matrix import CONCLUSIVE, thin
 from aniso_core.records import Outcome, Profile, Verdict
 from aniso_core.rigorous import (
     SHARE,
+    Drawing,
     artefacts,
+    drawing,
     flags,
     inadequate,
     not_testable,
@@ -41,8 +44,9 @@ _DRAWS = 999
 
 def bell_curve(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterator[Verdict]:
     """Test for each profile whether it rises to a single peak and falls after it."""
+    draw = drawing(rng)
     for profile in profiles:
-        yield from over_token_sets(partial(_bell, profile, rng))
+        yield from over_token_sets(partial(_bell, profile, draw))
 
 
 def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
@@ -53,16 +57,18 @@ def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iter
 
 def peak_agreement(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterator[Verdict]:
     """Test whether peaks lie at the same relative depth: those of each two profiles, or one and the constant 28/32."""
+    draw = drawing(rng)
     if len(profiles) == 1:
-        yield from over_token_sets(partial(_agreement, profiles[0], None, rng))
+        yield from over_token_sets(partial(_agreement, profiles[0], None, draw))
     for one, other in combinations(profiles, 2):
-        yield from over_token_sets(partial(_agreement, one, other, rng))
+        yield from over_token_sets(partial(_agreement, one, other, draw))
 
 
-def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
+def _bell(profile: Profile, draw: Drawing, tokens: str) -> Verdict:
     found = sample(profile, SHARE, "residual", tokens)
     if isinstance(found, str):
         return not_testable("bell-curve", profile.model.name, found, "residual", tokens)
+    rng = draw(profile.model.name, tokens)
     test = peak_test(found.pv, rng, delta=DELTA, eps=EPS, alpha=_ALPHA, draws=_DRAWS)
     peaks = [found.layers[state] for state in peak_layers(found.pv, rng).layers]
     spread = range_interval(found.pv, rng)
@@ -76,7 +82,7 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         "rigorous",
         profile.model.name,
         outcome,
-        f"{_shape(test, outcome)}; prominence {_bounded(test.prominence)}; L* at {span(peaks)} of "
+        f"{_shape(test, outcome, weak)}{_bins(test)}; prominence {_bounded(test.prominence)}; L* at {span(peaks)} of "
         f"{profile.model.layers} (95 % set)",
         estimate=test.prominence.estimate,
         low=_finite(test.prominence.low),
@@ -90,6 +96,7 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
         flags=tuple(filter(None, (*flags(found, peaks), weak))),
         details={
             **_numbers(test),
+            "shape": test.estimand,
             **found.details(),
             "draws": _DRAWS,
             "L_star_set": peaks,
@@ -98,7 +105,12 @@ def _bell(profile: Profile, rng: np.random.Generator, tokens: str) -> Verdict:
     )
 
 
-def _shape(test: PeakTest, outcome: Outcome) -> str:
+def _bins(test: PeakTest) -> str:
+    """Return that the shape is that of bins of depth, where there are any."""
+    return f" (in {len(test.groups)} bins of depth)" if any(last > first for first, last in test.groups) else ""
+
+
+def _shape(test: PeakTest, outcome: Outcome, weak: str) -> str:
     """Return in words what shape was shown, or not."""
     valley = f"a valley of {_bounded(test.valley)}"
     if outcome == "supported":
@@ -107,10 +119,16 @@ def _shape(test: PeakTest, outcome: Outcome) -> str:
         level = f"no state tops both ends by {DELTA}"
         found = [words for p, words in ((test.p_level, level), (test.p_split, f"{valley} splits it")) if _refutes(p)]
         return f"{_first(test.reason)}{', and '.join(found)}"
-    return (
-        f"{_first(test.reason)}not all are shown: a rise of {test.rise:.3f} (p {test.p_rise:.2g}) and a fall of "
-        f"{test.fall:.3f} (p {test.p_fall:.2g}), both above {DELTA}, and {valley} (p {test.p_valley:.2g}), below {EPS}"
+    parts = (
+        (test.p_rise, f"that the rise of {test.rise:.3f} is above {DELTA}"),
+        (test.p_fall, f"that the fall of {test.fall:.3f} is above {DELTA}"),
+        (test.p_valley, f"that {valley} is below {EPS}"),
     )
+    unshown = [f"{words} (p {p:.2g})" for p, words in parts if p > _ALPHA]
+    if weak or test.reason or not unshown:
+        why = test.reason or "the text is too little"
+        return f"{why}; the share rises by {test.rise:.3f} and falls by {test.fall:.3f}"
+    return f"not shown: {', and '.join(unshown)}"
 
 
 def _refutes(p: float) -> bool:
@@ -142,16 +160,17 @@ def _phases(profile: Profile, tokens: str) -> Verdict:
         stream="residual",
         tokens=tokens,
         flags=tuple(filter(None, (*flags(found), weak))),
-        details={**_numbers(test), **found.details()},
+        details={**_numbers(test), "break_layers": [first, second], **found.details(), "breaks": list(BREAKS)},
     )
 
 
-def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, tokens: str) -> Verdict:
+def _agreement(one: Profile, other: Profile | None, draw: Drawing, tokens: str) -> Verdict:
     subject = one.model.name if other is None else f"{one.model.name} and {other.model.name}"
     refused = "" if other is None else differences(one, other).refused
     if refused:
         return not_testable("peak-agreement", subject, refused, "residual", tokens)
     depths: list[list[float]] = []
+    weak: list[str] = []
     details: dict[str, object] = {"metric": SHARE}
     said: list[str] = []
     for profile in (one, other):
@@ -161,13 +180,17 @@ def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, to
         found = sample(profile, SHARE, "residual", tokens)
         if isinstance(found, str):
             return not_testable("peak-agreement", subject, f"{profile.model.name}: {found}", "residual", tokens)
-        peaks = peak_layers(found.pv, rng, alpha=_ALPHA / 2)
+        peaks = peak_layers(found.pv, draw(profile.model.name, tokens), alpha=_ALPHA / 2)
         if peaks.reason:
             return not_testable("peak-agreement", subject, peaks.reason, "residual", tokens)
         layers = [found.layers[state] for state in peaks.layers]
         depths.append([profile.depth(layer) for layer in layers])
         details[profile.model.name] = {**found.details(), "L_star_set": layers}
         said += [f"{flag} in {profile.model.name}" for flag in artefacts(found, layers)]
+        if len(found.pv) < CONCLUSIVE:
+            weak.append(thin(len(found.pv)))
+        elif inadequate(found, DELTA):
+            weak.append(f"{profile.model.name}: {inadequate(found, DELTA)}")
     test = agreement(depths[0], depths[1], excellent=EXCELLENT, good=GOOD)
     subjects = "the peak lies" if other is None else "the two peaks lie"
     against = "from 28/32, an external constant without uncertainty" if other is None else "apart"
@@ -176,9 +199,9 @@ def _agreement(one: Profile, other: Profile | None, rng: np.random.Generator, to
         "peak-agreement",
         "rigorous",
         subject,
-        test.outcome,
-        f"{subjects} {distance} of the depth {against} (95 % set); {GOOD:.2f} or less is good",
-        label=test.label,
+        "inconclusive" if weak else test.outcome,
+        f"{_first('; '.join(weak))}{subjects} {distance} of the depth {against} (95 % set); {GOOD:.2f} or less is good",
+        label="" if weak else test.label,
         low=_finite(test.low),
         high=_finite(test.high),
         false_positive_rate=_ALPHA,

@@ -6,23 +6,21 @@ Both are judged on the residual stream, which the norms of the blocks never touc
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from aniso_core.comparing import differences
-from aniso_core.inference import exact_permutation, flatness, flatness_difference, interval, p_mean_above, sign_flip
-from aniso_core.records import STREAMS, Array, Outcome, Profile, Verdict
-from aniso_core.rigorous import SHARE, Sample, inadequate, left_out, not_testable, over_token_sets, plain, sample
+from aniso_core.inference import flatness_difference, mean_test
+from aniso_core.inference.matrix import untestable
+from aniso_core.records import STREAMS, Array, Profile, Verdict
+from aniso_core.rigorous import SHARE, Sample, inadequate, left_out, not_testable, over_token_sets, sample
 from aniso_gaugeflat import EVEN, SESOI
+from aniso_gaugeflat.families import over_models
 
 _ALPHA = 0.05
 _BY_DESIGN = "profiles that vary equally, by design; measured rates: docs/statistics.md"
-_CONFOUNDED = (
-    "with one model per arm the norm cannot be told from depth, width, data, tokenizer and all else that differs; it "
-    "takes families of models or twins"
-)
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,7 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     for pair in pairs:
         for stream in STREAMS:
             yield from over_token_sets(partial(_flatter, pair, stream))
-    twins = _twins(pairs)
-    arms = {(p.model.architecture, p.model.norm) for p in profiles}
-    families = all(sum(norm == arm for _, norm in arms) > 1 for arm in ("rmsnorm", "layernorm"))
-    if not twins and not families:
-        names = " and ".join(profile.model.name for profile in profiles)
-        yield replace(not_testable("gauge-flatness", "the norm", _CONFOUNDED), reference=names)
-    for stream in STREAMS:
-        if twins:
-            yield from over_token_sets(partial(_over_twins, twins, stream))
-        if families:
-            yield from over_token_sets(partial(_over_lineages, profiles, stream))
+    yield from over_models(profiles, [(pair.rms, pair.layer) for pair in pairs])
 
 
 def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
@@ -77,12 +65,6 @@ def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> I
 def _pairs(profiles: Sequence[Profile]) -> list[Pair]:
     rms, layer = ([p for p in profiles if p.model.norm == norm] for norm in ("rmsnorm", "layernorm"))
     return [Pair(one, other) for one, other in itertools.product(rms, layer)]
-
-
-def _twins(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return the pairs of twins; a model that has several twins of one name is paired with the first."""
-    named = {pair.rms.model.twin: pair for pair in reversed(pairs) if pair.rms.model.twin == pair.layer.model.twin}
-    return [pair for name, pair in sorted(named.items()) if name]
 
 
 def _alone(hypothesis: str, profiles: Sequence[Profile]) -> Verdict:
@@ -106,11 +88,9 @@ def _samples(pair: Pair, metric: str, stream: str, tokens: str) -> tuple[Sample,
     if refused:
         return refused
     both = sorted(set(found[0].units) & set(found[1].units))
-    if pair.rms.prompts and pair.layer.prompts and pair.rms.prompts.units != pair.layer.prompts.units:
-        return "documents were left out in other groups in each model, so they make no pairs; profile both anew"
-    if not both:
-        return "no document has such tokens in both models"
-    return found[0].of(both), found[1].of(both)
+    one, other = (each.of(both) for each in found)
+    few = min(len(one.layers), len(other.layers))
+    return untestable(len(both), few) or (one, other)
 
 
 def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
@@ -119,25 +99,24 @@ def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
         return not_testable("gauge-flatness", pair.name, found, stream, tokens)
     one, other = found
     test = flatness_difference(one.pv, other.pv, sesoi=SESOI, alpha=_ALPHA)
-    if test.outcome == "not_testable":
-        return not_testable("gauge-flatness", pair.name, test.reason, stream, tokens)
     weak = [reason for reason in (inadequate(one, SESOI), inadequate(other, SESOI)) if reason]
     same = "; within what matters they are equally flat" if test.p_equivalent <= _ALPHA else ""
     level = [p.profile.model.name for p, f in ((one, test.a), (other, test.b)) if not f.distinguishable]
     unclear = f"; {' and '.join(level)} cannot be told from a level profile" if level else ""
+    a, b = (f"{flat.flatness:.3f} in {p.model.name}" for p, flat in ((pair.rms, test.a), (pair.layer, test.b)))
+    apart = test.difference
     return Verdict(
         "gauge-flatness",
         "rigorous",
         pair.name,
         "inconclusive" if weak else test.outcome,
-        f"over layers the share varies by {test.a.flatness:.3f} in {pair.rms.model.name} and {test.b.flatness:.3f} in "
-        f"{pair.layer.model.name} (standard deviations free of noise), a difference of {test.difference.estimate:+.3f} "
-        f"(95 %: {test.difference.low:+.3f} to {test.difference.high:+.3f}); what matters begins at {-SESOI}"
-        f"{same}{unclear}",
+        f"{_first(test.reason)}over layers the share varies by {a} and {b} (standard deviations free of noise), a "
+        f"difference of {apart.estimate:+.3f} (95 %: {apart.low:+.3f} to {apart.high:+.3f}); what matters begins at "
+        f"{-SESOI}{same}{unclear}",
         label="equivalent" if same else "",
-        estimate=test.difference.estimate,
-        low=test.difference.low,
-        high=test.difference.high,
+        estimate=apart.estimate,
+        low=apart.low,
+        high=apart.high,
         p=test.p,
         p_refuted=test.p_refuted,
         false_positive_rate=_ALPHA,
@@ -155,114 +134,30 @@ def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
     )
 
 
-def _over_twins(twins: Sequence[Pair], stream: str, tokens: str) -> Verdict:
-    subject, names = "the norm in twins", " and ".join(pair.name for pair in twins)
-    differences = []
-    for pair in twins:
-        found = _samples(pair, SHARE, stream, tokens)
-        if isinstance(found, str):
-            return replace(
-                not_testable("gauge-flatness", subject, f"{pair.name}: {found}", stream, tokens), reference=names
-            )
-        differences.append(flatness(found[0].pv).flatness - flatness(found[1].pv).flatness)
-    test = sign_flip(np.array(differences), "less", _ALPHA)
-    if test.outcome == "not_testable":
-        return replace(not_testable("gauge-flatness", subject, test.reason, stream, tokens), reference=names)
-    small = test.outcome == "supported" and test.estimate > -SESOI
-    return Verdict(
-        "gauge-flatness",
-        "rigorous",
-        subject,
-        "inconclusive" if small else test.outcome,
-        f"over {len(twins)} pairs of twins the RMSNorm model's flatness differs by {test.estimate:+.3f} on average; "
-        f"what matters begins at {-SESOI}; twins differ in the norm alone",
-        estimate=test.estimate,
-        p=test.p,
-        false_positive_rate=_ALPHA,
-        false_positive_null="signs of twins' differences handed out at random",
-        stream=stream,
-        tokens=tokens,
-        reference=names,
-        details={
-            **plain(test),
-            "metric": SHARE,
-            "sesoi": SESOI,
-            "twins": [pair.rms.model.twin for pair in twins],
-            "differences": differences,
-        },
-    )
-
-
-def _over_lineages(profiles: Sequence[Profile], stream: str, tokens: str) -> Verdict:
-    lineages: dict[tuple[str, str], list[float]] = {}
-    for profile in profiles:
-        found = sample(profile, SHARE, stream, tokens)
-        if profile.model.norm and not isinstance(found, str):
-            value = flatness(found.pv).flatness
-            lineages.setdefault((profile.model.architecture, profile.model.norm), []).append(value)
-    labels = np.array([norm == "rmsnorm" for _, norm in lineages], dtype=bool)
-    subject = "the norm"
-    if labels.sum() < 2 or (~labels).sum() < 2:  # noqa: PLR2004 - one lineage per arm is one model per arm
-        return not_testable("gauge-flatness", subject, _CONFOUNDED, stream, tokens)
-    values = np.array([np.mean(values) for values in lineages.values()])
-    test = exact_permutation(values, labels, "less", _ALPHA)
-    return Verdict(
-        "gauge-flatness",
-        "rigorous",
-        subject,
-        test.outcome,
-        f"{test.reason + '; ' if test.reason else ''}over {labels.sum()} RMSNorm and {(~labels).sum()} LayerNorm "
-        f"lineages flatness differs by {test.estimate:+.3f} on average; this is association, not cause",
-        estimate=test.estimate,
-        p=test.p,
-        false_positive_rate=_ALPHA,
-        false_positive_null="labels handed out at random over lineages",
-        stream=stream,
-        tokens=tokens,
-        details={
-            **plain(test),
-            "metric": SHARE,
-            "lineages": [f"{name} ({norm})" for name, norm in lineages],
-            "flatness": values.tolist(),
-        },
-    )
-
-
 def _more_even(pair: Pair, stream: str, tokens: str) -> Verdict:
     found = _samples(pair, "norm-cv", stream, tokens)
     if isinstance(found, str):
         return not_testable("norm-uniformity", pair.name, found, stream, tokens)
     one, other = found
-    ratio = _log_means(one) - _log_means(other)
-    if not np.isfinite(ratio).all():
+    logs = _log_means(one) - _log_means(other)
+    if not np.isfinite(logs).all():
         reason = "all norms of a layer are equal, so their variation has no logarithm"
         return not_testable("norm-uniformity", pair.name, reason, stream, tokens)
-    if len(ratio) < 8:  # noqa: PLR2004 - as every test over documents
-        return not_testable(
-            "norm-uniformity", pair.name, f"the test needs 8 documents and there are {len(ratio)}", stream, tokens
-        )
-    mean = interval(ratio[:, None])
-    estimate, low, high = (float(part[0]) for part in (mean.estimate, mean.low, mean.high))
-    p, p_refuted = p_mean_above(-ratio, 0.0), p_mean_above(ratio, -EVEN)
-    enough = len(ratio) >= 16  # noqa: PLR2004 - as every test over documents
-    outcome: Outcome = "inconclusive"
-    if enough and p <= _ALPHA and estimate <= -EVEN:
-        outcome = "supported"
-    elif enough and p_refuted <= _ALPHA:
-        outcome = "refuted"
+    test = mean_test(logs, EVEN, _ALPHA)
+    ratio, low, high = (math.exp(log) for log in (test.mean.estimate, test.mean.low, test.mean.high))
     return Verdict(
         "norm-uniformity",
         "rigorous",
         pair.name,
-        outcome,
-        f"averaged over layers the coefficient of variation of the norms of {pair.rms.model.name} is "
-        f"{math.exp(estimate):.2f} times that of {pair.layer.model.name} (95 %: {math.exp(low):.2f} to "
-        f"{math.exp(high):.2f}); what matters begins at {math.exp(-EVEN):.2f}",
-        estimate=estimate,
-        low=low,
-        high=high,
-        p=p,
-        p_refuted=p_refuted,
+        test.outcome,
+        f"{_first(test.reason)}averaged over layers the coefficient of variation of the norms of {pair.rms.model.name} "
+        f"is {ratio:.2f} times that of {pair.layer.model.name} (95 %: {low:.2f} to {high:.2f}); what matters begins at "
+        f"{math.exp(-EVEN):.2f}",
+        estimate=test.mean.estimate,
+        low=test.mean.low,
+        high=test.mean.high,
+        p=test.p,
+        p_refuted=test.p_refuted,
         false_positive_rate=_ALPHA,
         false_positive_null=_BY_DESIGN,
         stream=stream,
@@ -279,3 +174,7 @@ def _log_means(found: Sample) -> Array:
         without = np.log(np.stack([left_out(values, at) for values, at in zip(found.pv.T, curve, strict=True)])).mean(0)
     n = len(found.pv)
     return np.asarray(n * logs - (n - 1) * without)
+
+
+def _first(reason: str) -> str:
+    return f"{reason}; " if reason else ""

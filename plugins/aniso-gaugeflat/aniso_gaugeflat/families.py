@@ -1,0 +1,108 @@
+"""Whether flatness goes with the norm: over twins, which differ in it alone, or over lineages of models.
+
+One model against one cannot tell, and models of one lineage are no independent observations of it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from aniso_core.comparing import differences
+from aniso_core.inference import ExactTest, exact_permutation, flatness, sign_flip
+from aniso_core.inference.matrix import CONCLUSIVE, thin, untestable
+from aniso_core.records import STREAMS, Profile, Verdict
+from aniso_core.rigorous import SHARE, inadequate, not_testable, over_token_sets, plain, sample
+from aniso_gaugeflat import SESOI
+
+Twins = tuple[Profile, Profile]
+Judge = Callable[[dict[int, float]], tuple[ExactTest, str]]
+"""Takes the flatness of each profile, by its id."""
+
+_ALPHA = 0.05
+_CONFOUNDED = (
+    "with one model per arm the norm cannot be told from depth, width, data, tokenizer and all else that differs; it "
+    "takes families of models or twins"
+)
+
+
+def over_models(profiles: Sequence[Profile], pairs: Sequence[Twins]) -> Iterator[Verdict]:
+    """Yield the verdicts on the norm; `pairs` are all of an RMSNorm profile and a LayerNorm profile, in this order."""
+    arms = [profile for profile in profiles if profile.model.norm]
+    lineages = {(profile.model.architecture, profile.model.norm) for profile in arms}
+    # A model that has several twins of one name is paired with the first.
+    named = {rms.model.twin: (rms, layer) for rms, layer in reversed(pairs) if rms.model.twin == layer.model.twin}
+    twins = [pair for name, pair in sorted(named.items()) if name]
+    if twins:
+        yield from _on_streams("the norm in twins", [p for pair in twins for p in pair], partial(_over_twins, twins))
+    if all(sum(norm == arm for _, norm in lineages) > 1 for arm in ("rmsnorm", "layernorm")):
+        yield from _on_streams("the norm", arms, partial(_over_lineages, arms))
+    elif not twins:
+        names = " and ".join(profile.model.name for profile in profiles)
+        yield replace(not_testable("gauge-flatness", "the norm", _CONFOUNDED), reference=names)
+
+
+def _on_streams(subject: str, profiles: Sequence[Profile], judge: Judge) -> Iterator[Verdict]:
+    """Yield a verdict for each stream and token set."""
+    names = " and ".join(profile.model.name for profile in profiles)
+    pairs = ((a, b, differences(a, b).refused) for a, b in combinations(profiles, 2))
+    refused = next((f"{a.model.name} and {b.model.name}: {why}" for a, b, why in pairs if why), "")
+    for stream in STREAMS:
+        if refused:
+            verdicts = [not_testable("gauge-flatness", subject, refused, stream)]
+        else:
+            verdicts = over_token_sets(partial(_judged, subject, profiles, judge, stream))
+        yield from (replace(verdict, reference=names) for verdict in verdicts)
+
+
+def _judged(subject: str, profiles: Sequence[Profile], judge: Judge, stream: str, tokens: str) -> Verdict:
+    found, weak, least = {}, [], CONCLUSIVE
+    for profile in profiles:
+        one = sample(profile, SHARE, stream, tokens)
+        reason = one if isinstance(one, str) else untestable(*one.pv.shape)
+        if isinstance(one, str) or reason:
+            return not_testable("gauge-flatness", subject, f"{profile.model.name}: {reason}", stream, tokens)
+        found[id(profile)] = flatness(one.pv).flatness
+        least = min(least, len(one.pv))
+        weak += [f"{profile.model.name}: {why}" for why in (inadequate(one, SESOI),) if why]
+    test, sentence = judge(found)
+    if test.outcome == "not_testable":
+        return not_testable("gauge-flatness", subject, test.reason, stream, tokens)
+    few = thin(least) if least < CONCLUSIVE else ""
+    unsure = weak or few or test.estimate > -SESOI
+    return Verdict(
+        "gauge-flatness",
+        "rigorous",
+        subject,
+        "inconclusive" if unsure else test.outcome,
+        f"{few and few + '; '}{sentence} differs by {test.estimate:+.3f} on average; what matters begins at {-SESOI}",
+        estimate=test.estimate,
+        p=test.p,
+        false_positive_rate=_ALPHA,
+        false_positive_null="labels handed out at random",
+        stream=stream,
+        tokens=tokens,
+        flags=tuple(weak),
+        details={**plain(test), "metric": SHARE, "sesoi": SESOI, "flatness": list(found.values())},
+    )
+
+
+def _over_twins(twins: Sequence[Twins], found: dict[int, float]) -> tuple[ExactTest, str]:
+    apart = np.array([found[id(rms)] - found[id(layer)] for rms, layer in twins])
+    said = f"over {len(twins)} pairs of twins, which differ in the norm alone, flatness with RMSNorm"
+    return sign_flip(apart, "less", _ALPHA), said
+
+
+def _over_lineages(arms: Sequence[Profile], found: dict[int, float]) -> tuple[ExactTest, str]:
+    lineages: dict[tuple[str, str], list[float]] = {}
+    for profile in arms:
+        lineages.setdefault((str(profile.model.norm), profile.model.architecture), []).append(found[id(profile)])
+    labels = np.array([norm == "rmsnorm" for norm, _ in lineages], dtype=np.bool_)
+    means = np.array([np.mean(values) for values in lineages.values()])
+    said = (
+        f"over {labels.sum()} RMSNorm and {(~labels).sum()} LayerNorm lineages, which may differ in more than the norm,"
+        " flatness with RMSNorm"
+    )
+    return exact_permutation(means, labels, "less", _ALPHA), said
