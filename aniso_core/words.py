@@ -68,7 +68,9 @@ def _sample(verdict: Verdict) -> str:
     documents, units, groups, tokens, width = (found.get(name) for name in names)
     if not (isinstance(documents, int) and isinstance(tokens, int)):
         return ""
-    grouped = "" if units == documents else f" (left out in {groups} groups{f', {units} of them here' * (units != groups)})"
+    grouped = (
+        "" if units == documents else f" (left out in {groups} groups{f', {units} of them here' * (units != groups)})"
+    )
     return f", {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
 
 

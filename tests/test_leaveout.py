@@ -201,3 +201,16 @@ def test_intervals_stay_within_what_is_possible():
         if curve.unit == "share" and curve.low:
             assert min(low for low in curve.low if low is not None) >= 0
             assert max(high for high in curve.high if high is not None) <= 1
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
+def test_the_cross_fit_share_is_that_of_halves_that_do_not_know_each_other(documents, tokens, width):
+    """The share is the mean over both halves of what one half's first direction holds of the other's variance."""
+    states, owner = cloud(documents, tokens, width)
+    shares = []
+    for mine in (owner % 2 == 0, owner % 2 == 1):
+        direction = np.linalg.eigh(np.cov(states[mine].T))[1][:, -1]
+        other = states[~mine] - states[~mine].mean(axis=0)
+        shares.append(((other @ direction) ** 2).sum() / (other**2).sum())
+    found = METRICS["cross-fit-share"].of(running(states, owner).result())
+    assert found == pytest.approx(np.mean(shares), rel=1e-5)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from simulate import bell, flat, plateau, pseudo_values, three_phases
 
-from aniso_core import engine
+from aniso_core import engine, intervals
+from aniso_core.contracts import Metric
 from aniso_core.plugins import registry
 from aniso_core.records import Count, Curve, Missing, ModelInfo, Profile, PromptsInfo, Provenance, PseudoValues
 from aniso_core.words import heading, told
@@ -335,3 +336,35 @@ def test_verdicts_are_the_same_twice():
     """The same profile and seed give the same verdicts, to the bit."""
     made = profile({"all": BELL, "bulk": plateau(STATES, 0.2)})
     assert judged("bell-curve", made) == judged("bell-curve", made)
+
+
+def test_pseudo_values_are_n_of_the_whole_less_n_minus_1_of_the_rest():
+    """A pseudo-value is n times the value of all less n - 1 times the value without the unit."""
+    found = intervals.pseudo_values(Metric("plain", float), 3.0, [3.0], [{4: 2.0, 7: 3.5, 9: 3.0}])
+    assert found == {4: 5.0, 7: 2.0, 9: 3.0}
+
+
+def test_norms_that_vary_alike_are_not_more_even():
+    """Models whose norms vary equally refute that those of one vary less by a fifth, with many documents."""
+    found = judged("norm-uniformity", *arms(0.3, 0.3, documents=200))
+    assert {v.outcome for v in found} == {"refuted"}
+    assert max(v.p_refuted for v in found) <= 0.05
+
+
+def test_too_little_text_caps_comparisons():
+    """Where leaving out moves one of the profiles, neither their flatness nor that of families is concluded upon."""
+
+    def moved(made):
+        curves = [
+            replace(c, values=tuple(v + 0.02 for v in c.values)) if c.metric == "top-eigenvalue-share" else c
+            for c in made.curves
+        ]
+        return replace(made, curves=tuple(curves))
+
+    found = [v for v in judged("gauge-flatness", *map(moved, families(3))) if v.outcome != "not_testable"]
+    assert {v.outcome for v in found} == {"inconclusive"}
+    assert all(any("too little text" in flag for flag in v.flags) for v in found)
+    phases = three_phases(STATES, 0.3, 0.3)
+    made = profile({"all": phases, "bulk": phases})
+    far = [replace(c, values=tuple(v + 0.04 for v in c.values)) for c in made.curves]
+    assert {v.outcome for v in judged("three-phases", replace(made, curves=tuple(far)))} == {"inconclusive"}
