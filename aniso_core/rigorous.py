@@ -182,7 +182,7 @@ def artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
         other = bulk.layers[int(bulk.array().argmax())]
         if other not in peaks:
             said.append(f"without first and massive tokens L* is {other}")
-    return [f"token_artefact: {' and '.join(said)}"] if said else []
+    return [f"token_artefact: {'; '.join(said)}"] if said else []
 
 
 def span(layers: Sequence[int]) -> str:

@@ -186,7 +186,8 @@ def _agreement(one: Profile, other: Profile | None, draw: Drawing, tokens: str) 
         layers = [found.layers[state] for state in peaks.layers]
         depths.append([profile.depth(layer) for layer in layers])
         details[profile.model.name] = {**found.details(), "L_star_set": layers}
-        said += [f"{flag} in {profile.model.name}" for flag in artefacts(found, layers)]
+        where = f" in {profile.model.name}" if other is not None else ""
+        said += [f"{flag}{where}" for flag in artefacts(found, layers)]
         if len(found.pv) < CONCLUSIVE:
             weak.append(thin(len(found.pv)))
         elif inadequate(found, DELTA):
