@@ -26,6 +26,7 @@ def _dimension(name: str, method: str, *order: int, summary: str, source: str, a
         invariances=_ALWAYS,
         source=source,
         aliases=(alias,) if alias else (),
+        on_request=True,
     )
 
 
@@ -64,6 +65,7 @@ def aniso_metrics() -> Iterator[Metric]:
             low=0.0,
             invariances=("rotation", "shift"),
             source="the scale of Denti et al. 2022",
+            on_request=True,
         )
     yield Metric(
         "distinct-states",
@@ -74,4 +76,5 @@ def aniso_metrics() -> Iterator[Metric]:
         low=1.0,
         invariances=_ALWAYS,
         source="plugins/aniso-dimension",
+        on_request=True,
     )
