@@ -18,7 +18,7 @@ from aniso_core.metrics import aniso_metrics
 from aniso_core.moments import Moments
 from aniso_core.records import Count, Curve, ModelInfo, Profile, PseudoValues, Verdict
 from aniso_core.rigorous import SHARE
-from scenarios.truth import Claim, Hits, at_least, at_most, generators
+from scenarios.truth import Claim, Hits, at_most, generators
 
 LAYERS, WIDE = 5, 256
 _METRICS = {metric.name: metric for metric in aniso_metrics() if metric.name == SHARE}
@@ -101,16 +101,14 @@ def _claims(name: str) -> tuple[Claim, ...]:
     high, limit, wide = name.startswith(HIGH), name.startswith(LIMIT), name.endswith(f"{WIDE}")
     documents, part = ((16, 32), 8) if wide else ((16, 32, 64), 4)
     false = "refuted" if high else "supported"
-    bounds = (at_most(0.11), at_most(0.05)) if limit else (at_most(0.01), at_most(0.01))
+    # At the limit of the claim a test at 0.05 may err in 0.05, here and by 2.6 standard errors of 100 draws.
+    bound = at_most(0.11 if limit else 0.01)
     return (
-        Claim(name, "capped", str(LAYERS), documents, capped(name), at_least(0.9) if limit else None, part),
+        Claim(name, "capped", str(LAYERS), documents, capped(name), part=part),
         *(
             Claim(name, said, str(LAYERS), documents, hits(name, wanted), bound if wanted == false else None, part)
             for wanted in ("supported", "refuted")
-            for said, hits, bound in (
-                (f"{wanted} without the cap", uncapped, bounds[0]),
-                (wanted, outcome, bounds[1]),
-            )
+            for said, hits in ((f"{wanted} without the cap", uncapped), (wanted, outcome))
         ),
     )
 
