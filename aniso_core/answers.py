@@ -11,6 +11,7 @@ from typing import Any
 
 from aniso_core.contracts import MOST_KEPT, Metric
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.limits import TimeLimitError
 from aniso_core.records import Array, Curve, Failure, KeptArray, Missing, PseudoValues, Site
 from aniso_core.text import visible
 
@@ -31,6 +32,12 @@ class Answers:
     arrays: list[KeptArray] = field(default_factory=list)
     undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    late: dict[str, str] = field(default_factory=dict)
+
+    def forget(self, key: tuple[str, Site, str]) -> None:
+        """Take back a value."""
+        self.values.pop(key, None)
+        self.pseudo.pop(key, None)
 
     def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str) -> None:
         """Leave a gap and note the metric as failed."""
@@ -59,6 +66,8 @@ class Answers:
         try:
             with quiet_plugin():
                 self.pseudo[key] = pseudo_values(metric, value, results, without)
+        except TimeLimitError:
+            raise
         except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
             reason = str(error) if isinstance(error, UndefinedMetricError) else said(error)
             self.no_interval[name, site.stream, tokens] = reason

@@ -33,6 +33,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     batch_tokens: int = 1024,
     kernels: Kernels = "default",
     intervals: bool = True,
+    time_limit: float | None = None,
     seed: int = 0,
     name: str | None = None,
     out: Path | str | None = None,
@@ -41,10 +42,11 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     """Return the anisotropy profile of a transformers model in memory on texts, each text a document.
 
     `metrics` are names or Metric records ("default": all that are installed but those on request), `streams` (default:
-    all that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents.
-    The model is left as it was found. With `out` a run directory is written as well, which `aniso report` draws, with
-    the verdicts of the installed hypotheses, confirmatory where they meet claims of the file `prereg` (`aniso
-    preregister`). Raises AnisoError for what cannot be measured and OutOfRangeError for states that are not finite.
+    all that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents,
+    `time_limit` in seconds for a metric at a site and token set. The model is left as it was found. With `out` a run
+    directory is written as well, which `aniso report` draws, with the verdicts of the installed hypotheses,
+    confirmatory where they meet claims of the file `prereg` (`aniso preregister`). Raises AnisoError for what cannot be
+    measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
     from aniso_core import prereg as preregistration
@@ -66,6 +68,7 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
         batch_tokens=batch_tokens,
         kernels=kernels,
         intervals=intervals,
+        time_limit=time_limit,
         seed=seed,
     )
     if out is not None:

@@ -17,6 +17,7 @@ from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Re
 from aniso_core.documents import units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
+from aniso_core.limits import require_timer
 from aniso_core.prereg import Registered
 from aniso_core.records import (
     STREAMS,
@@ -56,6 +57,7 @@ class Plan:
 
     `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
     depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
+    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed.
     """
 
     metrics: Sequence[Metric]
@@ -66,6 +68,7 @@ class Plan:
     batch_tokens: int = 1024
     kernels: Kernels = "default"
     intervals: bool = True
+    time_limit: float | None = None
     seed: int = 0
     owners: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -90,12 +93,17 @@ def profile(
     if plan.batch_tokens < 1 or (plan.max_length is not None and plan.max_length < 1):
         message = f"Wanted batch_tokens and max_length of 1 or more, got {plan.batch_tokens} and {plan.max_length}."
         raise AnisoError(message)
+    if plan.time_limit is not None:
+        if plan.time_limit <= 0:
+            message = f"Wanted a time_limit above 0 seconds, got {plan.time_limit:g}."
+            raise AnisoError(message)
+        require_timer()
     if not plan.metrics:
         message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     units = units_of(documents) if plan.intervals else []
-    fold = Fold(plan.metrics, [document.id for document in documents], units)
+    fold = Fold(plan.metrics, [document.id for document in documents], units, plan.time_limit)
     from aniso_core import kernels
 
     passing = _Pass(probe, sites, fold, plan.batch_tokens)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
+from aniso_core.limits import TimeLimitError, limited
 from aniso_core.moments import SPECTRA, Moments, decompose
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
@@ -41,11 +42,20 @@ class Measured:
 class Fold:
     """Statistics of disjoint token classes at each site; token sets are merges of classes and cost nothing extra."""
 
-    def __init__(self, metrics: Sequence[Metric], document_ids: Sequence[str], units: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        document_ids: Sequence[str],
+        units: Sequence[int] = (),
+        time_limit: float | None = None,
+    ) -> None:
         """Keep one statistic for all metrics that ask about the same one.
 
-        `units` are the documents' units of uncertainty, from 0; without them there are no pseudo-values.
+        `units` are the documents' units of uncertainty, from 0; without them there are no pseudo-values. A metric that
+        takes longer than `time_limit` seconds at a site and token set, or a plugin's statistic for a batch there, has
+        failed and is asked no more.
         """
+        self._limit = time_limit
         self._metrics = tuple(metrics)
         self.makers: tuple[Maker, ...] = tuple(dict.fromkeys(metric.over for metric in metrics))
         self._document_ids = document_ids
@@ -129,7 +139,7 @@ class Fold:
         if maker in self._failed:
             return
         try:
-            with quiet_plugin():
+            with quiet_plugin(), limited(None if maker is RunningMoments else self._limit):
                 key = (maker, site, name)
                 if key not in self._held:
                     self._held[key] = maker()
@@ -167,22 +177,33 @@ class Fold:
         """Evaluate every metric at one site and token set; yield the spectrum if one of them asked for it."""
         for metric in self._metrics:
             key = (metric.name, held.site, tokens)
+            if metric.name in answers.late:
+                answers.fail(metric, key, answers.late[metric.name])
+                continue
             try:
-                parts = list(self._parts(metric, tokens))
-                results = [held.of(metric.over, classes) for classes in parts]
-                if metric.keeps:
-                    answers.keep(metric, key, results)
-                    continue
-                answers.values[key] = value = evaluate(metric, *results)
-                if self.units:
-                    answers.leave_out(metric, key, value, results, [held.without(result) for result in results])
+                with limited(self._limit):
+                    self._ask(metric, key, held, answers)
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
+            except TimeLimitError as error:
+                answers.late[metric.name] = f"{error} at {held.site.key}, {tokens} tokens"
+                answers.forget(key)
+                answers.fail(metric, key, answers.late[metric.name])
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
                 answers.fail(metric, key, said(error))
         for moments in held.moments(tokens):
             if "spectrum" in vars(moments):
                 yield Spectrum(held.site.stream, tokens, held.site.layer, moments.spectrum)
+
+    def _ask(self, metric: Metric, key: tuple[str, Site, str], held: "_SiteResults", answers: "Answers") -> None:
+        """Ask one metric at one site and token set."""
+        results = [held.of(metric.over, classes) for classes in self._parts(metric, key[2])]
+        if metric.keeps:
+            answers.keep(metric, key, results)
+            return
+        answers.values[key] = value = evaluate(metric, *results)
+        if self.units:
+            answers.leave_out(metric, key, value, results, [held.without(result) for result in results])
 
     def _parts(self, metric: Metric, tokens: str) -> Iterator[Sequence[TokenClass]]:
         """Yield the classes behind each result that a metric asks for: the token set's, then its contrast's."""

@@ -21,6 +21,7 @@ FLOORS = {
         "unitsums",
         "leaveout",
         "kernels",
+        "limits",
         "batches",
         "tokens",
     },

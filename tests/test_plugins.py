@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import signal
 import site
 import subprocess
 import sys
@@ -288,6 +289,28 @@ def test_a_statistic_that_fails_is_named_and_the_rest_is_whole(methods, install,
     assert ran.err.count("a-strange (strangers-thing 1.0) failed: ") == 1
     assert re.search("ZeroDivisionError|ValueError", ran.err)
     _others_equal(ran.run, good_run, but="a-strange")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no interval timer")
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (metric("import time; time.sleep(30); return 1.0"), "strange"),
+        (metric("\n    while True: pass"), "strange"),
+        (statistic(update="import time; time.sleep(30)"), "a-strange"),
+        (statistic(result="import time; time.sleep(30)"), "a-strange"),
+    ],
+    ids=["sleeps", "loops", "update", "result"],
+)
+def test_a_metric_that_hangs_is_named_and_the_rest_is_whole(source, name, install, measure, good_run):
+    """With a time limit a metric that does not return fails alone, once for all sites, and is named."""
+    install(source)
+    ran = measure("--time-limit", "0.5")
+    assert ran.code == 3, ran.err
+    (line,) = [line for line in ran.err.splitlines() if "strange" in line]
+    assert f"The metric {name} (strangers-thing 1.0) failed: " in line
+    assert "it took longer than 0.5 s" in line
+    _others_equal(ran.run, good_run, but=name)
 
 
 def test_a_statistic_that_writes_into_the_states_changes_no_other(install, measure, good_run):

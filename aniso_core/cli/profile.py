@@ -102,6 +102,12 @@ from aniso_core.tokens import TOKEN_SETS
     help="Longest window in tokens; longer documents are split. [default: the model's context]",
 )
 @click.option("--no-intervals", is_flag=True, help="Keep nothing of single documents: no intervals, no rigorous test.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Time that a metric may take at one site and token set; one that takes longer has failed. [default: none]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @preregistered()
 @click.option(
@@ -131,6 +137,7 @@ def profile(**chosen: Any) -> None:
         batch_tokens=chosen["batch_tokens"],
         kernels=chosen["kernels"],
         intervals=not chosen["no_intervals"],
+        time_limit=chosen["time_limit"],
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
