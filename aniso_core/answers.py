@@ -1,11 +1,13 @@
 """What a fold is told when it asks its metrics: values, gaps, pseudo-values and failures, gathered into curves."""
 
 import contextlib
+import io
 import math
 import numbers
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +35,11 @@ class Answers:
     undefined: dict[tuple[str, Site, str], str] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, Failure] = field(default_factory=dict)
+
+    def remark(self, metric: Metric, text: str) -> None:
+        """Note what a metric said, the first time that it says something."""
+        self.remarks.setdefault(metric.name, Failure("remark", metric.name, self.owner(metric), text))
 
     def forget(self, key: tuple[str, Site, str]) -> None:
         """Take back a value."""
@@ -137,10 +144,34 @@ def evaluate_array(metric: Metric, *results: Any) -> Array:
 
 @contextlib.contextmanager
 def quiet_plugin() -> Iterator[None]:
-    """Keep what a plugin prints off stdout, where data goes, and its warnings off the screen."""
+    """Keep what a plugin prints off stdout, where data goes, and its warnings off the screen; `hearing` hears both."""
+    if _heard.get():
+        yield
+        return
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def hearing(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell, in a few words, what was printed and warned of in the block when it ends; nothing reaches the screen."""
+    printed = io.StringIO()
+    token = _heard.set(True)
+    try:
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        _heard.reset(token)
+        for warning in caught[:1]:
+            tell(f"warned: {visible(warning.message)}")
+        if printed.getvalue().strip():
+            tell(f"printed: {visible(printed.getvalue().strip())}")
+
+
+_heard: ContextVar[bool] = ContextVar("heard", default=False)
+"""Whether a block is inside `hearing`."""
 
 
 def said(error: BaseException) -> str:

@@ -133,6 +133,7 @@ def profile(
         norms=tuple(_norms(probe, sites)),
         counts=measured.counts,
         failures=measured.failures,
+        remarks=measured.remarks,
         provenance=Provenance(
             versions=dict(plan.versions),
             plugins={name: plan.owners[name] for name in sorted(plan.owners)},

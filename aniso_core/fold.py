@@ -7,10 +7,10 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
+from aniso_core.answers import Answers, StatisticError, evaluate, hearing, quiet_plugin, said
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.limits import TimeLimitError, limited
@@ -29,7 +29,7 @@ Maker = Callable[[], Statistic]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a fold says when it is asked: curves, pseudo-values, spectra, kept arrays, counts, and what failed."""
+    """What a fold says when it is asked: curves, pseudo-values, spectra, kept arrays, counts, failures, remarks."""
 
     curves: tuple[Curve, ...]
     pseudo: tuple[PseudoValues, ...]
@@ -37,6 +37,7 @@ class Measured:
     arrays: tuple[KeptArray, ...]
     counts: tuple[Count, ...]
     failures: tuple[Failure, ...]
+    remarks: tuple[Failure, ...]
 
 
 class Fold:
@@ -63,6 +64,7 @@ class Fold:
         self._held: dict[tuple[Maker, Site, TokenClass], Statistic] = {}
         self._counts: dict[tuple[Site, TokenClass], int] = {}
         self._failed: dict[Maker, str] = {}
+        self._said: dict[Maker, str] = {}
         self._wanted = {maker: self._asked(maker) for maker in self.makers}
         self.streams: dict[Any, Any] = {}
         """The stream that statistics run on, by CUDA device; one for the whole fold, since memory is kept by stream."""
@@ -85,6 +87,9 @@ class Fold:
     def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
         answers = Answers(owner, max(self.units, default=-1) + 1)
+        for metric in self._metrics:
+            if metric.over in self._said:
+                answers.remark(metric, f"{self._said[metric.over]} (its statistic)")
         by_stream: dict[str, list[int]] = {}
         for site in sites:
             by_stream.setdefault(site.stream, []).append(site.layer)
@@ -121,6 +126,7 @@ class Fold:
                 for tokens in token_sets
             ),
             failures=tuple(answers.failures.values()),
+            remarks=tuple(answers.remarks.values()),
         )
 
     def wants(self, what: str, maker: Maker | None = None) -> bool:
@@ -139,7 +145,10 @@ class Fold:
         if maker in self._failed:
             return
         try:
-            with quiet_plugin(), limited(None if maker is RunningMoments else self._limit):
+            with (
+                hearing(lambda text: self._note(maker, text)),
+                limited(None if maker is RunningMoments else self._limit),
+            ):
                 key = (maker, site, name)
                 if key not in self._held:
                     self._held[key] = maker()
@@ -149,6 +158,10 @@ class Fold:
                 raise
             self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
             self._failed[maker] = f"its statistic failed at {site.key}: {said(error)}"
+
+    def _note(self, maker: Maker, text: str) -> None:
+        """Note what a statistic said, the first time that it says something."""
+        self._said.setdefault(maker, text)
 
     def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:
         """Raise OutOfRangeError, naming the first token whose state is not finite."""
@@ -181,7 +194,7 @@ class Fold:
                 answers.fail(metric, key, answers.late[metric.name])
                 continue
             try:
-                with limited(self._limit):
+                with hearing(partial(answers.remark, metric)), limited(self._limit):
                     self._ask(metric, key, held, answers)
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)

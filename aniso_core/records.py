@@ -293,7 +293,8 @@ class Provenance:
 class Profile:
     """The anisotropy profile of one model on one text: every metric at every site and token set.
 
-    A published profile has curves alone; a measured one has spectra and counts as well.
+    A published profile has curves alone; a measured one has spectra and counts as well. `remarks` are what metrics
+    printed or warned of while they were measured.
     """
 
     model: ModelInfo
@@ -302,6 +303,7 @@ class Profile:
     norms: tuple[NormSummary, ...] = ()
     counts: tuple[Count, ...] = ()
     failures: tuple[Failure, ...] = ()
+    remarks: tuple[Failure, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     spectra: tuple[Spectrum, ...] = ()
     pseudo: tuple[PseudoValues, ...] = ()

@@ -334,11 +334,21 @@ def test_what_a_plugin_prints_goes_to_stderr(install, measure, good_run):
     _others_equal(ran.run, good_run)
 
 
-def test_warnings_of_a_metric_stay_quiet(install, measure):
-    """A metric that warns is measured like any other."""
+def test_warnings_of_a_metric_are_said_once_with_its_name(install, measure):
+    """A metric that warns is measured like any other, and named once with what it said, on screen and in the run."""
     install(metric("import warnings; warnings.warn('careful'); return 1.0"))
     ran = measure()
-    assert (ran.code, ran.err.count("careful")) == (0, 0)
+    assert ran.code == 0
+    assert ran.err.count("careful") == 1
+    assert "Note: the metric strange (strangers-thing 1.0) warned: careful" in ran.err
+    assert [(said.name, said.reason) for said in store.load(ran.run).remarks] == [("strange", "warned: careful")]
+
+
+def test_warnings_of_a_statistic_are_said_once_with_its_metric(install, measure):
+    """What a statistic prints or warns of is named with its metric."""
+    install(statistic(update="print('taking')"))
+    ran = measure()
+    assert "Note: the metric a-strange (strangers-thing 1.0) printed: taking (its statistic)" in ran.err
 
 
 @pytest.mark.parametrize(

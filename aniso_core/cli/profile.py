@@ -234,6 +234,8 @@ def _remark(measured: Profile, plan: engine.Plan, *, loud: bool) -> None:
     if not loud:
         return
     prompts, made = measured.prompts, measured.provenance
+    for said in measured.remarks:
+        say(f"Note: the metric {said.name} ({said.distribution}) {said.reason}")
     if made.batch_tokens < plan.batch_tokens:
         say(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
     if plan.kernels == "fast":
