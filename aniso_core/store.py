@@ -67,7 +67,7 @@ def save(folder: Path, records: Sequence[ReportFile], report: Sequence[ReportFil
     """Write a run directory: under another name first, synced, then renamed, so that it is whole or absent."""
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _fresh(folder) as made:
+    with fresh(folder) as made:
         for file in records:
             write_file(made / file.name, file.data)
         write_report(made / REPORT, report)
@@ -249,7 +249,7 @@ def _checked(name: str, values: Array, axes: int | None = None) -> Array:
 
 
 @contextmanager
-def _fresh(folder: Path) -> Iterator[Path]:
+def fresh(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder` that takes its name at the end, or is removed when anything fails."""
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:

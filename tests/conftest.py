@@ -64,21 +64,10 @@ def tokenizer():
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory, tokenizer) -> Callable[..., Path]:
     """Return a function that saves a tiny random model of a type and returns its folder; width 16, context 32."""
-    import torch
-    from transformers import CONFIG_MAPPING, AutoModel
+    from aniso_core.testing import tiny_model
 
     def make(model_type: str, name: str, **fields) -> Path:
-        sizes = {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
-        sizes |= {"max_position_embeddings": 32, "num_hidden_layers": 2}
-        if model_type.startswith("gemma"):
-            sizes |= {"num_key_value_heads": 1, "head_dim": 8}
-        ids = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
-        config = CONFIG_MAPPING[model_type](**(sizes | ids | fields))
-        with torch.random.fork_rng():
-            torch.manual_seed(7)
-            model = AutoModel.from_config(config)
-        folder = tmp_path_factory.mktemp("models") / name
-        model.save_pretrained(folder)
+        folder = tiny_model(tmp_path_factory.mktemp("models") / name, model_type, **fields)
         tokenizer.save_pretrained(folder)
         return folder
 

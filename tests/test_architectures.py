@@ -13,11 +13,12 @@ from transformers import GPT2Config, T5Config, T5Model
 
 from aniso_core import engine
 from aniso_core.anatomy import dissect
-from aniso_core.batches import Batch, Layout, plan_batches
+from aniso_core.batches import plan_batches
 from aniso_core.errors import AnisoError
 from aniso_core.families import apply_norm
 from aniso_core.metrics import aniso_metrics
 from aniso_core.records import Site
+from aniso_core.testing.adapter import states_of
 from aniso_core.tokens import Document, Window
 from aniso_core.transformer import TransformerProbe, describe
 
@@ -50,22 +51,6 @@ def opened(kind: Kind) -> TransformerProbe:
 def windows() -> list[Window]:
     rng = np.random.default_rng(1)
     return [Window(tuple(map(int, rng.integers(2, VOCABULARY, n))), i, 0, 0) for i, n in enumerate(LENGTHS)]
-
-
-def states_of(probe: TransformerProbe, batches: list[Batch]) -> dict[tuple[Site, int, int], torch.Tensor]:
-    """Return each token's state by (site, document, position)."""
-    found = {}
-    for batch in batches:
-        layout = Layout(batch, torch.device("cpu"))
-
-        def sink(site, states, layout=layout):
-            tokens = layout.tokens(states)
-            for at in range(len(tokens)):
-                found[site, int(tokens.document[at]), int(tokens.position[at])] = tokens.states[at].clone()
-
-        with probe.reading(probe.sites, sink) as run:
-            run(batch)
-    return found
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

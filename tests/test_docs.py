@@ -16,7 +16,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import aniso_core as aniso
-from aniso_core import cli, contracts, hookspecs, inference, prereg, records, store, tokens
+from aniso_core import cli, contracts, hookspecs, inference, prereg, records, store, testing, tokens
 from aniso_core.plugins import KINDS, registry
 
 ROOT = Path(__file__).parent.parent
@@ -125,12 +125,15 @@ SHELL = [(page, line) for page, line in shell_lines() if line.startswith("aniso 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.filterwarnings("default")  # what the libraries of a model warn about is not what the pages say
 def test_python_blocks_run(page, capsys):
-    """The Python blocks of a page run one after the other."""
+    """The Python blocks of a page run one after the other, and what their plugins provide keeps the rules."""
     document = Sybil([PythonCodeBlockParser()], path=str(ROOT)).parse(ROOT / page)
     examples = list(document.examples())
     for example in examples:
         example.evaluate()
     assert examples or "```python" not in read(page)
+    for kind, (hook, _, _) in KINDS.items():
+        for thing in document.namespace.get(hook, list)():
+            testing.CHECKS[kind](thing)
     capsys.readouterr()
 
 
@@ -172,6 +175,12 @@ def test_plugin_guide_names_every_test_over_documents():
     functions = {name for name in inference.__all__ if inspect.isfunction(getattr(inference, name))}
     named = first_cells(section("docs/plugins.md", "Tests over documents"))
     assert sorted(named) == sorted(functions)
+
+
+def test_plugin_guide_names_every_check():
+    """The plugin guide's table of checks has all functions of aniso_core.testing and no other."""
+    functions = {name for name in testing.__all__ if inspect.isfunction(getattr(testing, name))}
+    assert sorted(first_cells(section("docs/plugins.md", "Checking a plugin"))) == sorted(functions)
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -47,7 +47,7 @@ FLOORS = {
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
-    5: {"cli", "api", "__init__"},
+    5: {"cli", "api", "testing", "pytest_plugin", "__init__"},
 }
 LIBRARIES = {
     0: {"numpy"},
@@ -67,7 +67,7 @@ LIBRARIES = {
         "psutil",
     },
     4: {"numpy"},
-    5: {"click", "rich", "numpy", "torch", "huggingface_hub", "httpx"},
+    5: {"click", "rich", "numpy", "torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "pytest"},
 }
 # What takes longer to load than a list takes to show.
 HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}
@@ -76,7 +76,7 @@ ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
 LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "memory", "unitsums", "leaveout", "intake", "kernels", "batches", "spectrum"}
+TENSORS = {"sums", "memory", "unitsums", "leaveout", "intake", "kernels", "batches", "spectrum", "testing"}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from aniso_core import store
 from aniso_core.contracts import later
 from aniso_core.plugins import registry
+from aniso_core.testing import check_hypothesis
 
 THIRD_PARTY = Path(__file__).parent / "third_party"
 
@@ -550,3 +551,4 @@ def test_a_strangers_hypothesis_tests_over_documents(install, aniso, tmp_path):
     assert (verdict["details"]["units"], verdict["standing"]) == (16, "exploratory")
     (told,) = json.loads(aniso("test", "published:pythia-6.9b", "--hypothesis", "late-peak", "--json").out)
     assert told["because"] == "a published profile has no documents to leave out"
+    check_hypothesis(registry().hypothesis("late-peak"))

@@ -27,6 +27,7 @@ _COMMANDS = {
     "reporters": "lists:reporters",
     "prompts": "lists:prompts",
     "plugins": "lists:plugins",
+    "new": "new:new",
     "doctor": "doctor:doctor",
     "completion": "completion:completion",
 }

@@ -1,0 +1,208 @@
+"""Checks a metric and its statistic: what docs/plugins.md asks of them, on seeded states."""
+
+import time
+from collections.abc import Callable
+from typing import get_args
+
+import numpy as np
+import torch
+
+from aniso_core.answers import evaluate
+from aniso_core.contracts import Direction, Invariance, Metric
+from aniso_core.running import RunningMoments
+from aniso_core.testing.clouds import ORDINARY, degenerate, pieces, shapes
+from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
+from aniso_core.testing.subject import Subject, results, shown
+from aniso_core.tokens import CLASSES, Tokens
+
+_SAME = 1e-12
+"""Relative distance of a number to itself: where an array begins in memory may change its last bits."""
+
+_OFF = 0.1
+"""Share of its effect that a value without a document may be off: approximations are welcome, mistakes are not."""
+
+_TIMED = (1024, 256)
+"""Tokens and width of the block that is timed."""
+
+
+def check_metric(metric: Metric, *, tolerance: float = 1e-5) -> Checked:
+    """Return what was checked of a metric; raises AssertionError, one sentence, for the first rule that it breaks.
+
+    `tolerance` is how far, relative to its values on ordinary states, a value may move where it should stay: states
+    come in float32, and their sums round by how they are cut.
+    """
+    subject = Subject(metric, tolerance)
+    with silent(subject.about), seedless(subject.about):
+        for rule in _RULES.values():
+            rule(subject)
+        cost = _seconds_per_token(metric)
+    return Checked("metric", metric.name, tuple(_RULES), cost)
+
+
+def _record(given: Subject) -> None:
+    metric, about = given.metric, given.about
+    for name in ("unit", "summary", "source"):
+        text = getattr(metric, name)
+        want(isinstance(text, str) and text.strip(), about, f"a {name}", repr(text), "in its record")
+    directions, known = get_args(Direction), get_args(Invariance)
+    said = ", ".join(directions)
+    want(metric.direction in directions, about, f"a direction of {said}", repr(metric.direction), "in its record")
+    said = ", ".join(known)
+    want(set(metric.invariances) <= set(known), about, f"invariances of {said}", metric.invariances, "in its record")
+    said = ", ".join(CLASSES)
+    want(metric.contrast in {None, *CLASSES}, about, f"a contrast of {said}", repr(metric.contrast), "in its record")
+    low, high = metric.low, metric.high
+    want(low is None or high is None or low < high, about, "low below high", f"{low} and {high}", "in its record")
+
+
+def _value(given: Subject) -> None:
+    # A metric that is undefined everywhere would pass every other rule.
+    known = any(value is not None for _, value in given.ordinary)
+    want(known, given.about, "a value on ordinary states", "none", "; ".join(map(str, ORDINARY)))
+
+
+def _again(given: Subject) -> None:
+    for cloud, wanted in given.ordinary:
+        given.stays(wanted, given.value(cloud), f"{cloud}, measured a second time", _SAME)
+        parts = given.fed(cloud, cloud.everything)
+        for _ in range(2):
+            given.stays(wanted, given.answer(cloud, *parts), f"{cloud}, a statistic asked a second time", _SAME)
+        if wanted is None:
+            continue
+        # Metrics over the same statistic share its result, so that one that writes into it spoils the others.
+        held = results(*parts)
+        where = f"{cloud}, a result asked about a second time"
+        for _ in range(2):
+            with wanting(given.about, f"{shown(wanted)} as before", where):
+                given.stays(wanted, evaluate(given.metric, *held), where, _SAME)
+
+
+def _order(given: Subject) -> None:
+    for cloud, wanted in given.ordinary:
+        places = np.random.default_rng(1).permutation(len(cloud.states)).tolist()
+        given.stays(wanted, given.value(cloud, places), f"{cloud}, tokens in another order")
+
+
+def _merge(given: Subject) -> None:
+    for cloud in ORDINARY:
+        half = len(cloud.states) // 2
+        blocks = (cloud.everything[:half], cloud.everything[half:])
+        parts = [given.fed(cloud, places) for places in blocks]
+        before = [given.answer(cloud, *part) for part in parts]
+        both = given.merged(cloud, *parts)
+        merged = given.answer(cloud, *both)
+        for took_in in ("", ", into which more was taken in"):
+            for name, part, was in zip(("left", "right"), parts, before, strict=True):
+                given.stays(was, given.answer(cloud, *part), f"{cloud}, the {name} half after a merge{took_in}", _SAME)
+            both[0].update(cloud.tokens(blocks[0]))
+        both = given.merged(cloud, *parts)
+        for name, part in zip(("left", "right"), parts, strict=True):
+            part[0].update(cloud.tokens(blocks[0]))
+            got = given.answer(cloud, *both)
+            given.stays(merged, got, f"{cloud}, halves merged before the {name} one took in more", _SAME)
+
+
+def _cuts(given: Subject) -> None:
+    for cloud, wanted in given.ordinary:
+        for count in (2, 7):
+            blocks = pieces(len(cloud.states), count)
+            parts = [given.fed(cloud, places) for places in blocks]
+            halves = [given.merged(cloud, *half) for half in (parts[: count // 2], parts[count // 2 :])]
+            ways = {
+                "taken in one after the other": given.fed(cloud, *blocks),
+                "merged": given.merged(cloud, *parts),
+                "merged from the last to the first": given.merged(cloud, *parts[::-1]),
+                "merged by halves": given.merged(cloud, *halves),
+            }
+            for way, found in ways.items():
+                given.stays(wanted, given.answer(cloud, *found), f"{cloud} in {count} pieces, {way}")
+
+
+def _inputs(given: Subject) -> None:
+    for cloud in ORDINARY:
+        tokens = cloud.tokens(cloud.everything)
+        before = tokens.copied()
+        with wanting(given.about, "a statistic that takes in tokens", str(cloud)):
+            given.metric.over().update(tokens)
+        same = all(torch.equal(was, tokens.tensors[name]) for name, was in before.tensors.items())
+        want(same, given.about, "the tokens left as they were", "others", f"{cloud}, update")
+
+
+def _invariances(given: Subject) -> None:
+    rng = np.random.default_rng(2)
+    for cloud in ORDINARY:
+        states = cloud.states.astype(np.float64)
+        turn, _ = np.linalg.qr(rng.standard_normal((states.shape[1], states.shape[1])))
+        changed = {
+            "rotation": ("rotated", states @ turn),
+            "scale": ("scaled by 3", 3.0 * states),
+            "shift": ("shifted", states + 2.0 * rng.standard_normal(states.shape[1])),
+        }
+        wanted = given.value(cloud.changed(states))
+        for name in given.metric.invariances:
+            how, moved = changed[name]
+            given.stays(wanted, given.value(cloud.changed(moved)), f"{cloud}, {how}, as declared to change nothing")
+
+
+def _bounds(given: Subject) -> None:
+    low, high = given.metric.low, given.metric.high
+    for cloud in shapes():
+        value = given.value(cloud)
+        if value is None:
+            continue
+        for bound, words, side in ((low, "at least", -1), (high, "at most", 1)):
+            if bound is not None:
+                inside = side * (value - bound) <= given.tolerance * max(1.0, abs(bound))
+                want(inside, given.about, f"{words} {bound:g} as declared", shown(value), str(cloud))
+
+
+def _degenerate(given: Subject) -> None:
+    for cloud in degenerate():
+        given.value(cloud)
+
+
+def _without(given: Subject) -> None:
+    cloud, wanted = given.ordinary[0]
+    # Moments approximate (docs/adr/0012), and a contrast has results of its own to leave out.
+    if given.metric.over is RunningMoments or given.metric.contrast or wanted is None:
+        return
+    result = given.fed(cloud, cloud.everything)[0].result()
+    if not hasattr(result, "without_each"):
+        return
+    with wanting(given.about, "results without each document that it takes", f"{cloud}, without_each"):
+        left = {unit: evaluate(given.metric, without) for unit, without in result.without_each().items()}
+    units = sorted(set(cloud.document))
+    want(sorted(left) == units, given.about, f"results without documents {units}", sorted(left), str(cloud))
+    for unit in units:
+        true = given.value(cloud, [at for at in cloud.everything if cloud.document[at] != unit])
+        if true is not None:
+            near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
+            where = f"{cloud}, without_each at document {unit}"
+            want(near, given.about, f"{shown(true)} as of the other documents", shown(left[unit]), where)
+
+
+def _seconds_per_token(metric: Metric) -> float:
+    n, d = _TIMED
+    states = torch.from_numpy(np.random.default_rng(5).standard_normal((n, d)).astype(np.float32))
+    found = []
+    for _ in range(3):
+        tokens, statistic = Tokens.of(states), metric.over()
+        begun = time.perf_counter()
+        statistic.update(tokens)
+        found.append(time.perf_counter() - begun)
+    return min(found) / n
+
+
+_RULES: dict[str, Callable[[Subject], None]] = {
+    "its record is complete": _record,
+    "it has a value on ordinary states": _value,
+    "it has the same value twice": _again,
+    "it does not depend on the order of tokens": _order,
+    "a merge leaves both parts as they were": _merge,
+    "it does not depend on how tokens are cut and merged": _cuts,
+    "it writes into nothing that it is given": _inputs,
+    "the invariances that it declares hold": _invariances,
+    "the bounds that it declares hold": _bounds,
+    "degenerate states give a number or a reason": _degenerate,
+    "values without a document are right": _without,
+}
