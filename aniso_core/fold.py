@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from aniso_core.answers import Answers, StatisticError, evaluate, quiet_plugin, said
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
-from aniso_core.moments import Moments, decompose
+from aniso_core.moments import SPECTRA, Moments, decompose
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
@@ -231,6 +231,6 @@ class _SiteResults:
 
 def _together(known: Collection[Moments]) -> int:
     """Return at how many sites to decompose at once: one a core, as far as a gibibyte of matrices allows."""
-    if not any("spectrum" in vars(m) for m in known):
+    if not any(name in vars(m) for m in known for name in SPECTRA):
         return 1
     return max(1, min(os.cpu_count() or 1, 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)))

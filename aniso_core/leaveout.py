@@ -6,9 +6,8 @@ of it; tr (S - M)^2 comes from SM and M^2. Where a unit's scatter is known but f
 like the smaller eigenvalues of S.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,18 +26,35 @@ _TINY = np.finfo(np.float64).tiny
 class Without(Moments):
     """The moments without one unit; what single states decide, as the peak, is NaN.
 
-    `reduced` returns the smaller side of what is left, and raises UndefinedMetricError where it is not known;
-    `remainders` are those of all units, of which this is number `slot`.
+    `kept` int64[m] are the states that are left where all of them are kept, None where the smaller side of what is left
+    is not known; `remainders` are those of all units, of which this is number `slot`.
     """
 
-    reduced: Callable[[], Array] = field(kw_only=True)
+    kept: NDArray[np.int64] | None = field(kw_only=True)
     remainders: "Remainders" = field(kw_only=True)
     slot: int = field(kw_only=True)
 
     @cached_property
     def side(self) -> Array:
         """The smaller side of what is left; raises UndefinedMetricError where it is not known."""
-        return self.reduced()
+        whole = self.remainders.whole
+        if self.kept is None:
+            message = "what single documents hold of the whole spectrum is not kept for so many states"
+            raise UndefinedMetricError(message)
+        if whole.gram is None:
+            out = self.remainders.of_unit(self.slot)
+            return np.asarray(whole.side - out.T @ out)
+        gram = whole.gram[np.ix_(self.kept, self.kept)]
+        gram = gram - gram.mean(axis=0)
+        return np.asarray(gram - gram.mean(axis=1, keepdims=True))
+
+    @property
+    def uncentred_side(self) -> Array:
+        """The same of the states themselves."""
+        whole = self.remainders.whole
+        if self.kept is None or whole.gram is None:
+            return super().uncentred_side
+        return whole.uncentred_side[np.ix_(self.kept, self.kept)]
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -54,6 +70,11 @@ class Without(Moments):
     def square_trace(self) -> float:
         """The trace of the squared covariance."""
         return float(self.remainders.about.squares[self.slot])
+
+    @cached_property
+    def uncentred_square_trace(self) -> float:
+        """The trace of the squared mean of xx'."""
+        return float(self.remainders.uncentred_squares[self.slot])
 
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) along a unit `direction`, float64[d]."""
@@ -76,19 +97,41 @@ class Remainders:
 
     `out` float64[m, d] are factors of what units take out of the scatter of `whole`, those of unit u at
     `edges[u]:edges[u + 1]`, the move of the mean last; `missed` float64[units] is what squares of scatters lack.
-    `traces` float64[units] are those of what is left, and `divisors` what makes a covariance of it.
+    `left` float64[units] are the numbers of states that are left, `traces` those of what is left, and `divisors` what
+    makes a covariance of it.
     """
 
     whole: Moments
     out: Array
     edges: NDArray[np.int64]
     missed: Array
+    left: Array
     traces: Array
     divisors: Array
 
     def of_unit(self, slot: int) -> Array:
         """Return the factors of one unit, float64[m, d]."""
         return self.out[self.edges[slot] : self.edges[slot + 1]]
+
+    @cached_property
+    def weighted(self) -> Array:
+        """The scatter of the whole along each factor x, x'Sx, float64[m]."""
+        return np.asarray((_times(self.whole, self.out) * self.out).sum(axis=1))
+
+    @cached_property
+    def uncentred_squares(self) -> Array:
+        """The trace of the squared mean of xx' of each remainder, float64[units]."""
+        n, last, mean = self.left, self.edges[1:] - 1, self.whole.mean
+        moves = self.out[last] / np.sqrt(n)[:, None]
+        turned = _times(self.whole, mean[None])[0]
+        means = mean - moves
+        square = (
+            turned @ mean - 2 * moves @ turned + self.weighted[last] / n
+        )  # of the mean's scatter in all that there is
+        taken = (self.out * np.repeat(means, np.diff(self.edges), axis=0)).sum(axis=1) ** 2
+        square = np.maximum(square - np.add.reduceat(taken, self.edges[:-1]), 0)
+        centred = self.about.squares * self.divisors**2 + 2 * n * square
+        return np.asarray(centred / n**2 + (means**2).sum(axis=1) ** 2)
 
     @cached_property
     def about(self) -> About:
@@ -98,9 +141,8 @@ class Remainders:
         total, squares = whole.trace * (whole.count - 1), whole.square_trace * (whole.count - 1) ** 2
         values = _quotients(whole, span)
         along, sizes = out @ span, (out**2).sum(axis=1)
-        weighted = (_times(whole, out) * out).sum(axis=1)
-        moves = weighted[self.edges[1:] - 1]  # no part of a unit's scatter
-        weighted = np.add.reduceat(weighted, starts)
+        moves = self.weighted[self.edges[1:] - 1]  # no part of a unit's scatter
+        weighted = np.add.reduceat(self.weighted, starts)
         rest = np.maximum(total - self.traces - np.add.reduceat(sizes, starts), 0)
         # tr SG sums to tr S^2 over units, so what factors leave of it belongs to the rests.
         tail = max(squares - weighted.sum() + moves.sum(), 0.0) / max(rest.sum(), _TINY)
@@ -137,7 +179,7 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     traces = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)
     divisors = np.maximum(left - 1, 1)
     edges = np.searchsorted(owners[order], np.arange(len(count) + 1))
-    remainders = Remainders(whole, out[order], edges, missed, traces, divisors)
+    remainders = Remainders(whole, out[order], edges, missed, left, traces, divisors)
     norm_mean = (whole.norm_mean * whole.count - norm_sum) / left
     norm_all = (whole.norm_var + whole.norm_mean**2) * whole.count
     norm_var = np.maximum((norm_all - norm_square) / left - norm_mean**2, 0)
@@ -145,7 +187,6 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     worth_whole = parts.exact and len(whole.side) ** 3 * len(count) <= _WORTH_WHOLE
     found: dict[int, Moments] = {}
     for slot, unit in enumerate(parts.units):
-        reduced = partial(_reduced, remainders, slot, np.flatnonzero(owner != slot)) if worth_whole else _unknown
         found[unit] = Without(
             count=int(left[slot]),
             mean=whole.mean - linear[slot] / left[slot],
@@ -156,7 +197,7 @@ def without_each(whole: Moments) -> dict[int, Moments]:
             quartic=float(whole.quartic * whole.count * (1 - fourth[slot]) / left[slot]),
             peak=np.nan,
             peak_ratio=np.nan,
-            reduced=reduced,
+            kept=np.flatnonzero(owner != slot) if worth_whole else None,
             remainders=remainders,
             slot=slot,
         )
@@ -213,19 +254,3 @@ def _times(whole: Moments, vectors: Array) -> Array:
     if whole.rows is None:
         return np.asarray(vectors @ whole.side)
     return np.asarray((vectors @ whole.rows.T) @ whole.rows)
-
-
-def _reduced(remainders: Remainders, slot: int, kept: NDArray[np.int64]) -> Array:
-    """Return the smaller side without a unit, whose states are not `kept` where the states themselves are there."""
-    whole = remainders.whole
-    if whole.gram is None:
-        out = remainders.of_unit(slot)
-        return np.asarray(whole.side - out.T @ out)
-    gram = whole.gram[np.ix_(kept, kept)]
-    gram = gram - gram.mean(axis=0)
-    return np.asarray(gram - gram.mean(axis=1, keepdims=True))
-
-
-def _unknown() -> Array:
-    message = "what single documents hold of the whole spectrum is not kept for so many states"
-    raise UndefinedMetricError(message)

@@ -82,6 +82,13 @@ class Moments:
         return _frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
+    def uncentred_spectrum(self) -> Array:
+        """Eigenvalues of the mean of xx', float64[d], descending, in squared state units; nothing is subtracted."""
+        from aniso_core.spectrum import eigenvalues
+
+        return _frozen(eigenvalues(self.uncentred_side, self.count + 1, self.width))
+
+    @cached_property
     def top_eigenvalue(self) -> float:
         """The largest eigenvalue of the covariance."""
         return float(self.spectrum[0])
@@ -90,6 +97,13 @@ class Moments:
     def square_trace(self) -> float:
         """The trace of the squared covariance, which is the sum of the squared eigenvalues; needs no spectrum."""
         return float((self.side**2).sum()) / max(self.count - 1, 1) ** 2
+
+    @cached_property
+    def uncentred_square_trace(self) -> float:
+        """The trace of the squared mean of xx', which is the sum of its squared eigenvalues; needs no spectrum."""
+        n, length = self.count, float(self.mean @ self.mean)
+        centred = (n - 1) ** 2 * self.square_trace + 2 * n * (n - 1) * self.variance_along(self.mean)
+        return centred / n**2 + length**2
 
     @cached_property
     def top_direction(self) -> Array:
@@ -120,10 +134,9 @@ class Moments:
         return _frozen(scatter / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
-        """Return the variance (divisor n - 1) of the states along a unit `direction`, float64[d]."""
-        if self.rows is not None:
-            return float(((self.rows @ direction) ** 2).sum() / max(self.count - 1, 1))
-        return float(direction @ self.cov @ direction)
+        """Return the variance (divisor n - 1) of the states' products with a `direction`, float64[d]."""
+        along = direction @ self.side @ direction if self.rows is None else ((self.rows @ direction) ** 2).sum()
+        return float(along) / max(self.count - 1, 1)
 
     def without_each(self) -> "dict[int, Moments]":
         """Return the moments without each unit of uncertainty, by unit; empty where what units hold was not kept."""
@@ -149,14 +162,29 @@ class Moments:
             raise TypeError(message)
         return side
 
+    @property
+    def uncentred_side(self) -> Array:
+        """The smaller of the sum of xx' float64[d, d] and the inner products of the states float64[n, n]."""
+        import numpy as np
+
+        if self.rows is None:
+            return self.side + self.count * np.outer(self.mean, self.mean)
+        along = self.rows @ self.mean
+        along = along - along.mean()  # rows are centred in the states' precision only
+        return np.asarray(self.side + along[:, None] + along + self.mean @ self.mean)
+
+
+SPECTRA = ("spectrum", "uncentred_spectrum")
+"""What takes all eigenvalues of a matrix, by name."""
+
 
 def decompose(several: Iterable[Moments], like: Moments) -> None:
-    """Compute what `like` has of spectrum and top direction for several moments at once, each on a core of its own."""
+    """Compute what `like` has of spectra and top direction for several moments at once, each on a core of its own."""
     from concurrent.futures import ThreadPoolExecutor
 
     from threadpoolctl import threadpool_limits
 
-    parts = [name for name in ("spectrum", "top_direction") if name in vars(like)]
+    parts = [name for name in (*SPECTRA, "top_direction") if name in vars(like)]
     wanted = {id(m): m for m in several if len(m.side) >= _WORTH_A_CORE}
     if not parts or len(wanted) < 2:  # noqa: PLR2004 - one alone has all cores
         return

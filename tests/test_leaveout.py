@@ -63,6 +63,28 @@ def test_spectra_without_a_document_are_exact_where_its_scatter_is_known(documen
 
 
 @pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
+def test_uncentred_spectra_without_a_document_are_exact_there_too(documents, tokens, width):
+    """What is told of the states themselves is that of the states that are left."""
+    states, owner = cloud(documents, tokens, width)
+    without = running(states, owner).result().without_each()
+    got = np.array([without[unit].uncentred_spectrum for unit in range(documents)])
+    want = np.array([Moments.of(states[owner != unit]).uncentred_spectrum for unit in range(documents)])
+    assert np.allclose(got, want, rtol=1e-6, atol=1e-6 * want.max())
+    squares = [without[unit].uncentred_square_trace for unit in range(documents)]
+    assert squares == pytest.approx((want**2).sum(axis=1), rel=1e-6)
+
+
+def test_uncentred_squares_of_wide_documents_are_nearly_those_that_are_left():
+    """Where little of a document is kept, the square without it has the right spread."""
+    states, owner = cloud(24, 60, 160, spike=4.0)
+    without = running(states, owner).result().without_each()
+    got = np.array([without[unit].uncentred_square_trace for unit in range(24)])
+    want = np.array([Moments.of(states[owner != unit]).uncentred_square_trace for unit in range(24)])
+    assert np.corrcoef(got, want)[0, 1] > 0.99
+    assert got.mean() == pytest.approx(want.mean(), rel=2e-3)
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
 def test_the_first_share_without_a_document_is_nearly_exact(documents, tokens, width):
     """Rayleigh and Ritz with the second order come within a thousandth where the scatter is known."""
     got, want = compared(*cloud(documents, tokens, width), ["top-eigenvalue-share"])["top-eigenvalue-share"]
@@ -88,6 +110,8 @@ def test_whole_spectra_of_wide_documents_are_unknown():
     without = running(*cloud(24, 60, 160)).result().without_each()
     with pytest.raises(UndefinedMetricError, match="the whole spectrum is not kept"):
         METRICS["effective-rank"].of(without[0])
+    with pytest.raises(UndefinedMetricError, match="the whole spectrum is not kept"):
+        _ = without[0].uncentred_spectrum
 
 
 def test_merged_parts_leave_out_what_one_pass_does():

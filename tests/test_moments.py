@@ -144,6 +144,19 @@ def test_both_sides_give_the_same_spectrum():
     assert gram.spectrum[WIDTH - 2 :].tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1000.0])
+@pytest.mark.parametrize("n", [10, 300])
+def test_uncentred_spectrum_is_that_of_the_states_themselves(n, offset):
+    """The eigenvalues of X'X / n, for few states and many, about a mean near and far."""
+    states = cloud(n) + offset
+    want = np.zeros(WIDTH)
+    singular = np.linalg.svd(states, compute_uv=False)
+    want[: len(singular)] = singular**2 / n
+    moments = Moments.of(states)
+    assert np.allclose(moments.uncentred_spectrum, want, rtol=1e-9, atol=1e-12 * want[0])
+    assert moments.uncentred_square_trace == pytest.approx((want**2).sum(), rel=1e-9)
+
+
 @pytest.mark.parametrize("n", [10, 300])
 def test_top_direction_is_the_first_eigenvector(n):
     """The variance along the top direction is the largest eigenvalue, on either side."""
@@ -155,7 +168,7 @@ def test_top_direction_is_the_first_eigenvector(n):
 def test_arrays_of_moments_cannot_be_changed():
     """A metric that writes into what it was given fails rather than spoils the next one's numbers."""
     moments = fold(cloud(300), []).result()
-    for name in ("mean", "unit_mean", "spectrum", "cov", "top_direction"):
+    for name in ("mean", "unit_mean", "spectrum", "uncentred_spectrum", "cov", "top_direction"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(moments, name)[0] = 0.0
 
