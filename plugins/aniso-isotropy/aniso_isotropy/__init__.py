@@ -1,6 +1,7 @@
 """Isotropy as its researchers measure it: spread, entropy, curvature, and what layers have in common.
 
-`alignment` compares any two layers of one model, or of two models on the same texts.
+`alignment` compares any two layers of one model, or of two models on the same texts. The file is long because each
+metric is a record of what it is.
 """
 
 from collections.abc import Iterator
