@@ -60,6 +60,11 @@ class Without(Moments):
         """The trace of the squared covariance."""
         return float(self.remainders.about.squares[self.slot])
 
+    @cached_property
+    def uncentred_square_trace(self) -> float:
+        """The trace of the squared mean of xx'."""
+        return float(self.remainders.uncentred_squares[self.slot])
+
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) along a unit `direction`, float64[d]."""
         whole, out = self.remainders.whole, self.remainders.of_unit(self.slot)
@@ -81,19 +86,41 @@ class Remainders:
 
     `out` float64[m, d] are factors of what units take out of the scatter of `whole`, those of unit u at
     `edges[u]:edges[u + 1]`, the move of the mean last; `missed` float64[units] is what squares of scatters lack.
-    `traces` float64[units] are those of what is left, and `divisors` what makes a covariance of it.
+    `left` float64[units] are the numbers of states that are left, `traces` those of what is left, and `divisors` what
+    makes a covariance of it.
     """
 
     whole: Moments
     out: Array
     edges: NDArray[np.int64]
     missed: Array
+    left: Array
     traces: Array
     divisors: Array
 
     def of_unit(self, slot: int) -> Array:
         """Return the factors of one unit, float64[m, d]."""
         return self.out[self.edges[slot] : self.edges[slot + 1]]
+
+    @cached_property
+    def weighted(self) -> Array:
+        """The scatter of the whole along each factor x, x'Sx, float64[m]."""
+        return np.asarray((_times(self.whole, self.out) * self.out).sum(axis=1))
+
+    @cached_property
+    def uncentred_squares(self) -> Array:
+        """The trace of the squared mean of xx' of each remainder, float64[units]."""
+        n, last, mean = self.left, self.edges[1:] - 1, self.whole.mean
+        moves = self.out[last] / np.sqrt(n)[:, None]
+        turned = _times(self.whole, mean[None])[0]
+        means = mean - moves
+        square = (
+            turned @ mean - 2 * moves @ turned + self.weighted[last] / n
+        )  # of the mean's scatter in all that there is
+        taken = (self.out * np.repeat(means, np.diff(self.edges), axis=0)).sum(axis=1) ** 2
+        square = np.maximum(square - np.add.reduceat(taken, self.edges[:-1]), 0)
+        centred = self.about.squares * self.divisors**2 + 2 * n * square
+        return np.asarray(centred / n**2 + (means**2).sum(axis=1) ** 2)
 
     @cached_property
     def about(self) -> About:
@@ -103,9 +130,8 @@ class Remainders:
         total, squares = whole.trace * (whole.count - 1), whole.square_trace * (whole.count - 1) ** 2
         values = _quotients(whole, span)
         along, sizes = out @ span, (out**2).sum(axis=1)
-        weighted = (_times(whole, out) * out).sum(axis=1)
-        moves = weighted[self.edges[1:] - 1]  # no part of a unit's scatter
-        weighted = np.add.reduceat(weighted, starts)
+        moves = self.weighted[self.edges[1:] - 1]  # no part of a unit's scatter
+        weighted = np.add.reduceat(self.weighted, starts)
         rest = np.maximum(total - self.traces - np.add.reduceat(sizes, starts), 0)
         # tr SG sums to tr S^2 over units, so what factors leave of it belongs to the rests.
         tail = max(squares - weighted.sum() + moves.sum(), 0.0) / max(rest.sum(), _TINY)
@@ -142,7 +168,7 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     traces = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)
     divisors = np.maximum(left - 1, 1)
     edges = np.searchsorted(owners[order], np.arange(len(count) + 1))
-    remainders = Remainders(whole, out[order], edges, missed, traces, divisors)
+    remainders = Remainders(whole, out[order], edges, missed, left, traces, divisors)
     norm_mean = (whole.norm_mean * whole.count - norm_sum) / left
     norm_all = (whole.norm_var + whole.norm_mean**2) * whole.count
     norm_var = np.maximum((norm_all - norm_square) / left - norm_mean**2, 0)

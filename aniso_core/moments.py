@@ -99,6 +99,13 @@ class Moments:
         return float((self.side**2).sum()) / max(self.count - 1, 1) ** 2
 
     @cached_property
+    def uncentred_square_trace(self) -> float:
+        """The trace of the squared mean of xx', which is the sum of its squared eigenvalues; needs no spectrum."""
+        n, length = self.count, float(self.mean @ self.mean)
+        centred = (n - 1) ** 2 * self.square_trace + 2 * n * (n - 1) * self.variance_along(self.mean)
+        return centred / n**2 + length**2
+
+    @cached_property
     def top_direction(self) -> Array:
         """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
         from aniso_core.spectrum import top_eigenvector
@@ -127,7 +134,7 @@ class Moments:
         return _frozen(scatter / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
-        """Return the variance (divisor n - 1) of the states along a unit `direction`, float64[d]."""
+        """Return the variance (divisor n - 1) of the states' products with a `direction`, float64[d]."""
         along = direction @ self.side @ direction if self.rows is None else ((self.rows @ direction) ** 2).sum()
         return float(along) / max(self.count - 1, 1)
 

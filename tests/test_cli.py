@@ -407,7 +407,7 @@ def test_completion_scripts_name_the_command(shell_name, wanted, aniso):
     ("words", "wanted"),
     [
         ("aniso profile --adapter g", {"gemma"}),
-        ("aniso profile --metric iso", {"isoscore"}),
+        ("aniso profile --metric iso", {"isoscore", "isoscore-star"}),
         ("aniso test --hypothesis bell", {"bell-curve"}),
         ("aniso prompts show pap", {"paper3"}),
         ("aniso hypo", {"hypotheses"}),

@@ -76,6 +76,26 @@ def test_uncentred_spectra_without_a_document_are_exact_there_too(documents, tok
 
 
 @pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
+def test_uncentred_squares_without_a_document_are_exact_where_its_scatter_is_known(documents, tokens, width):
+    """The square of the states themselves is that of the states that are left, few or many."""
+    states, owner = cloud(documents, tokens, width)
+    without = running(states, owner).result().without_each()
+    got = [without[unit].uncentred_square_trace for unit in range(documents)]
+    want = [(Moments.of(states[owner != unit]).uncentred_spectrum ** 2).sum() for unit in range(documents)]
+    assert got == pytest.approx(want, rel=1e-6)
+
+
+def test_uncentred_squares_of_wide_documents_are_nearly_those_that_are_left():
+    """Where little of a document is kept, the square without it has the right spread."""
+    states, owner = cloud(24, 60, 160, spike=4.0)
+    without = running(states, owner).result().without_each()
+    got = np.array([without[unit].uncentred_square_trace for unit in range(24)])
+    want = np.array([Moments.of(states[owner != unit]).uncentred_square_trace for unit in range(24)])
+    assert np.corrcoef(got, want)[0, 1] > 0.99
+    assert got.mean() == pytest.approx(want.mean(), rel=2e-3)
+
+
+@pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
 def test_the_first_share_without_a_document_is_nearly_exact(documents, tokens, width):
     """Rayleigh and Ritz with the second order come within a thousandth where the scatter is known."""
     got, want = compared(*cloud(documents, tokens, width), ["top-eigenvalue-share"])["top-eigenvalue-share"]
@@ -159,8 +179,8 @@ def measured(**choices):
 
 
 def test_curves_have_intervals_over_documents():
-    """Every layer of every curve has estimate, error and interval, or the curve says why it has none."""
-    profile = measured()
+    """Every layer of every curve of the core has estimate, error and interval, or the curve says why it has none."""
+    profile = measured(metrics=list(aniso_metrics()))
     assert profile.prompts.units == 12
     for curve in profile.curves:
         if curve.no_interval:

@@ -152,7 +152,9 @@ def test_uncentred_spectrum_is_that_of_the_states_themselves(n, offset):
     want = np.zeros(WIDTH)
     singular = np.linalg.svd(states, compute_uv=False)
     want[: len(singular)] = singular**2 / n
-    assert np.allclose(Moments.of(states).uncentred_spectrum, want, rtol=1e-9, atol=1e-12 * want[0])
+    moments = Moments.of(states)
+    assert np.allclose(moments.uncentred_spectrum, want, rtol=1e-9, atol=1e-12 * want[0])
+    assert moments.uncentred_square_trace == pytest.approx((want**2).sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("n", [10, 300])

@@ -1,0 +1,72 @@
+"""Centred kernel alignment of any two layers, of one model or of two, from what runs kept of their documents."""
+
+from functools import reduce
+
+from aniso_core.errors import AnisoError
+from aniso_core.records import Array, Profile
+from aniso_core.text import visible
+
+GRAM = "document-gram"
+"""The metric that keeps what alignment is computed from."""
+
+_LEAST = 4  # the unbiased estimate divides by n - 3
+
+
+def alignment(
+    a: Profile, b: Profile | None = None, *, stream: str = "residual", tokens: str = "all", debiased: bool = True
+) -> Array:
+    """Return the linear CKA of each layer of `a` with each of `b` (None: of `a`), float64[layers of a, layers of b].
+
+    Layers are those of `a.kept("document-gram", stream, tokens)`, and likewise for `b`. The states that are compared
+    are the means of documents, each counting alike. `debiased` is by the unbiased HSIC (Song et al. 2012; Nguyen et al.
+    2010.15327), at most 1 and near 0 for layers that have nothing in common; without, CKA is 0 to 1 and too large where
+    documents are few (Kornblith et al. 1905.00414). NaN where the means of a layer do not differ. Raises AnisoError
+    where a run kept nothing, both are of different texts, or documents are fewer than four.
+    """
+    import numpy as np
+
+    both = (a, a if b is None else b)
+    held = [profile.kept(GRAM, stream, tokens) for profile in both]
+    texts = {profile.prompts.sha256 for profile in both if profile.prompts}
+    if len(texts) > 1:
+        names = " and ".join(visible(profile.model.name) for profile in both)
+        message = (
+            f"{names} were measured on different texts, and alignment compares documents; measure both on one text."
+        )
+        raise AnisoError(message)
+    common = reduce(np.intersect1d, (array[0] for arrays in held for array in arrays.values()))
+    if len(common) < _LEAST:
+        message = (
+            f"Alignment needs {_LEAST} documents that have tokens {tokens} at every layer, and there are {len(common)}."
+        )
+        raise AnisoError(message)
+    centre = _u_centred if debiased else _centred
+    rows, columns = (np.array([centre(_among(array, common)).ravel() for array in arrays.values()]) for arrays in held)
+    sizes = np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))
+    return np.asarray(np.divide(rows @ columns.T, sizes, out=np.full_like(sizes, np.nan), where=sizes > 0))
+
+
+def _among(array: Array, common: Array) -> Array:
+    """Return the inner products of the documents that all layers have in `common`, float64[n, n]."""
+    import numpy as np
+
+    place = np.searchsorted(array[0], common)
+    return np.asarray(array[1:][np.ix_(place, place)])
+
+
+def _centred(gram: Array) -> Array:
+    gram = gram - gram.mean(axis=0)
+    gram -= gram.mean(axis=1, keepdims=True)
+    return gram
+
+
+def _u_centred(gram: Array) -> Array:
+    """Return the matrix float64[n, n] whose inner product with another is n (n - 3) times the unbiased HSIC of both."""
+    import numpy as np
+
+    n = len(gram)
+    gram = gram - np.diag(gram.diagonal())
+    sums = gram.sum(axis=0) / (n - 2)
+    centred = gram - sums - sums[:, None] + gram.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(centred, 0.0)
+    return np.asarray(centred)
