@@ -1,7 +1,6 @@
-"""Intrinsic dimensions on clouds of known dimension, and the sample that they are asked of."""
+"""Intrinsic dimensions on clouds of known dimension, and of sampled tokens."""
 
 import json
-from functools import reduce
 
 import numpy as np
 import pytest
@@ -11,11 +10,11 @@ from scipy.stats import beta, gamma
 
 from aniso_core.answers import evaluate
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.sampling import SIZE
 from aniso_core.store import load
 from aniso_core.tokens import Tokens
 from aniso_dimension import aniso_metrics
-from aniso_dimension.neighbours import MOST, Neighbours, neighbours
-from aniso_dimension.sample import SIZE, Sample, rank
+from aniso_dimension.neighbours import MOST, Neighbours, SampledNeighbours, neighbours
 
 METRICS = {metric.name: metric for metric in aniso_metrics()}
 ORDERS = (2, 4, 8, 16, 32, 64)
@@ -34,31 +33,6 @@ def embedded(points, width=40, seed=1):
 def sphere(d, n=1000, seed=0):
     points = rng(seed).standard_normal((n, d + 1))
     return points / np.linalg.norm(points, axis=1, keepdims=True)
-
-
-def tokens(states, document, position):
-    states, document, position = (torch.as_tensor(part) for part in (states, document, position))
-    return Tokens(states, torch.linalg.vector_norm(states, dim=1), document, position)
-
-
-def corpus(documents=60, length=50, width=12, seed=0):
-    """Return states float32[n, d], document and position of each token, in an order of their own."""
-    order = rng(seed).permutation(documents * length)
-    states = rng(seed + 1).standard_normal((documents * length, width)).astype(np.float32)
-    return states, order // length, order % length
-
-
-def sampled(*parts, size=SIZE):
-    sample = Sample(size)
-    for part in parts:
-        sample.update(tokens(*part))
-    return sample
-
-
-def asked(sample):
-    """Return every metric of a sample."""
-    found = sample.result()
-    return {name: evaluate(metric, found) for name, metric in METRICS.items()}
 
 
 # Truths
@@ -198,89 +172,14 @@ def test_neighbours_at_one_distance_have_no_dimension():
 # Sample
 
 
-def test_the_sample_is_the_tokens_of_lowest_rank():
-    """Of more tokens than it may hold the sample has those with the lowest hash of document and position."""
-    states, document, position = corpus()
-    lowest = np.argsort(rank(document, position))[:SIZE]
-    sample = sampled((states, document, position))
+def test_neighbours_are_those_of_the_sampled_states():
+    """Neighbours are told of the sample alone, however many tokens came."""
+    states = torch.from_numpy(rng().standard_normal((2 * SIZE, 12)))
+    place = torch.arange(len(states))
+    sample = SampledNeighbours()
+    sample.update(Tokens(states, states.norm(dim=1), place // 50, place % 50))
     assert sample.result().count() == SIZE
-    assert np.array_equal(sample.result().distances, neighbours(states[lowest]).distances)
-    assert len(sample._states) == SIZE + 1
-
-
-def test_the_sample_does_not_depend_on_how_tokens_came():
-    """Order, batches and parts change no bit of any metric, and merging leaves the parts as they were."""
-    states, document, position = corpus()
-    want = asked(sampled((states, document, position)))
-    for seed, cuts in ((1, [10, 700, 1500]), (2, range(100, 3000, 100))):
-        order = np.split(rng(seed).permutation(len(states)), list(cuts))
-        batches = [(states[some], document[some], position[some]) for some in order]
-        assert asked(sampled(*batches)) == want
-        parts = [sampled(batch) for batch in batches]
-        before = [asked(part) for part in parts if len(part._ranks) > MOST]
-        assert asked(reduce(Sample.merge, parts)) == want
-        assert asked(reduce(lambda a, b: b.merge(a), reversed(parts))) == want
-        assert [asked(part) for part in parts if len(part._ranks) > MOST] == before
-
-
-def test_every_site_samples_the_same_tokens():
-    """Which tokens are chosen depends on their places alone, not on their states."""
-    _, document, position = corpus()
-    named = np.arange(len(document), dtype=np.float32)
-    for noise in (rng(1), rng(2)):
-        states = np.column_stack([named, noise.standard_normal(len(named))]).astype(np.float32)
-        sample = sampled((states, document, position))
-        held = np.delete(sample._states.held[:, 0].numpy(), sample._ranks.argmax())
-        assert set(held) == set(np.argsort(rank(document, position))[:SIZE])
-
-
-def test_tokens_at_one_place_stay_together():
-    """Windows of one document repeat its positions; such tokens are in the sample together or not at all."""
-    states, document, position = corpus(documents=6, length=40, width=3)
-    states, document, position = (
-        np.concatenate([states, states + 1, states - 1]),
-        *(np.tile(part, 3) for part in (document, position)),
-    )
-    whole = np.sort(np.unique(rank(document, position)))
-    for size in (30, 31, 32):
-        order = rng(size).permutation(len(states))
-        found = sampled(*((states[i], document[i], position[i]) for i in np.array_split(order, 7)), size=size).result()
-        chosen = rank(document, position) < whole[10]
-        assert found.count() == chosen.sum() == 30
-        straight = sampled((states, document, position), size=size)
-        assert np.array_equal(found.distances, straight.result().distances)
-
-
-def test_a_document_of_very_many_windows_is_told():
-    """Where one place alone has more tokens than the sample may hold, it is empty and says why."""
-    states = rng().standard_normal((40, 4))
-    sample = sampled((states, np.zeros(40, int), np.zeros(40, int)), size=30)
-    with pytest.raises(UndefinedMetricError, match="a document has over 30 windows"):
-        sample.result()
-
-
-def test_nothing_seen_is_no_sample():
-    """Without tokens there is no sample, and merging with nothing changes nothing."""
-    with pytest.raises(UndefinedMetricError, match="no token"):
-        Sample().result()
-    some = sampled(corpus())
-    assert asked(some.merge(Sample())) == asked(Sample().merge(some)) == asked(some)
-
-
-def test_ranks_are_those_of_every_release_and_differ_between_places():
-    """The hash never changes, so that samples of different releases are of the same tokens; no two places share it."""
-    assert rank(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist() == [
-        17557360013633469499,
-        16000882876671554313,
-        11794276132472526484,
-    ]
-    document, position = np.divmod(np.arange(2**18), 2**9)
-    found = rank(document, position)
-    assert len(np.unique(found)) == 2**18
-    # The mean of uniform numbers, five standard errors: the lowest ranks are no part of the corpus more than another.
-    lowest = np.argsort(found)[:4096]
-    for part in (document, position):
-        assert abs(part[lowest].mean() - 255.5) < 5 * 512 / np.sqrt(12 * 4096)
+    assert np.array_equal(sample.result().distances, neighbours(sample.states()).distances)
 
 
 # Command

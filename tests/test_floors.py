@@ -14,6 +14,7 @@ FLOORS = {
     1: {
         "contracts",
         "moments",
+        "sampling",
         "running",
         "spectrum",
         "sums",
@@ -76,7 +77,7 @@ ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
 LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "memory", "unitsums", "leaveout", "intake", "kernels", "batches", "spectrum", "testing"}
+TENSORS = {"sums", "memory", "unitsums", "leaveout", "sampling", "intake", "kernels", "batches", "spectrum", "testing"}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))

@@ -178,7 +178,67 @@ class Halved(Found):
         return {document: Halved({document: norms}) for document, norms in self.norms.items()}
 
 
+class Steps(Norms):
+    """The mean length of steps from token to token of a window, by document; each step once, whatever the classes."""
+
+    wants = ("windows",)
+
+    def update(self, tokens):
+        lengths = tokens.states.diff(dim=0).norm(dim=1)
+        there = (tokens.window.diff() == 0) & (tokens.own[1:] | tokens.own[:-1])
+        for document, length in zip(tokens.document[1:][there].tolist(), lengths[there].tolist(), strict=True):
+            self.found.setdefault(document, []).append(length)
+
+
+class EveryStep(Steps):
+    """The same, which counts steps between classes twice, or never."""
+
+    def update(self, tokens):
+        Steps.update(self, replace(tokens, own=torch.ones_like(tokens.own)))
+
+
+def mean_step(found):
+    """Return the mean length of a step, undefined where there is none."""
+    if not found.norms:
+        message = "no two tokens of a window belong to this token set"
+        raise UndefinedMetricError(message)
+    return mean_norm(found)
+
+
+class Moves(Norms):
+    """How far tokens moved from the layer below."""
+
+    wants = ("before",)
+
+    def update(self, tokens):
+        moved = tokens.states - tokens.before
+        Norms.update(self, replace(tokens, norms=moved.norm(dim=1)))
+
+
+class Moved(Moves):
+    """The same, which writes into the states of the layer below."""
+
+    def update(self, tokens):
+        Moves.update(self, replace(tokens, before=tokens.before.mul_(0.5)))
+
+
+def kept(found):
+    """Return what is kept of norms in place of a number."""
+    return np.array([mean_norm(found), float(len(found.norms))])
+
+
 BROKEN_METRICS = {
+    "counts what classes share twice": (
+        metric(mean_step, over=EveryStep),
+        "as before, got .* one class merged with the other",
+    ),
+    "writes into the layer below": (metric(over=Moved), "wanted the tokens left as they were, got others"),
+    "keeps no array": (metric(keeps=True), "got TypeError: returned float, wanted an array of float64"),
+    "keeps another array": (
+        metric(kept, over=over(update=last_norm), keeps=True),
+        "wanted an array of shape .* as before, got .* tokens in another order",
+    ),
+    "keeps what its bound forbids": (metric(kept, keeps=True, high=2.5), "wanted at most 2.5 as declared"),
     "no unit": (metric(unit=""), "wanted a unit, got '' "),
     "no summary": (metric(summary=""), "wanted a summary, got '' "),
     "no source": (metric(source=" "), "wanted a source, got ' ' "),
@@ -232,9 +292,19 @@ def test_a_metric_that_breaks_a_rule_is_told_so(case):
     assert re.search(wanted, said), said
 
 
-@pytest.mark.parametrize("honest", [metric(), metric(ratio, contrast="first"), metric(invariances=("rotation",))])
+HONEST_METRICS = {
+    "of norms": metric(),
+    "with a contrast": metric(ratio, contrast="first"),
+    "with an invariance": metric(invariances=("rotation",)),
+    "of windows": metric(mean_step, over=Steps, invariances=("rotation", "shift")),
+    "of layers": metric(over=Moves, invariances=("rotation", "shift")),
+    "that keeps an array": metric(kept, keeps=True),
+}
+
+
+@pytest.mark.parametrize("honest", HONEST_METRICS.values(), ids=HONEST_METRICS)
 def test_an_honest_metric_passes(honest):
-    """The metric that the broken ones differ from by one thing keeps every rule, with and without a contrast."""
+    """Metrics that the broken ones differ from by one thing keep every rule."""
     checked = testing.check_metric(honest)
     assert checked.seconds_per_token > 0
     assert str(checked).startswith("metric strange: 11 rules held, ")

@@ -9,11 +9,12 @@ import torch
 
 from aniso_core.answers import evaluate
 from aniso_core.contracts import Direction, Invariance, Metric
+from aniso_core.records import Array
 from aniso_core.running import RunningMoments
-from aniso_core.testing.clouds import ORDINARY, degenerate, pieces, shapes
+from aniso_core.testing.clouds import ORDINARY, Cloud, degenerate, shapes
 from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
 from aniso_core.testing.subject import Subject, results, shown
-from aniso_core.tokens import CLASSES, Tokens
+from aniso_core.tokens import CLASSES
 
 _SAME = 1e-12
 """Relative distance of a number to itself: where an array begins in memory may change its last bits."""
@@ -35,7 +36,7 @@ def check_metric(metric: Metric, *, tolerance: float = 1e-5) -> Checked:
     with silent(subject.about), seedless(subject.about):
         for rule in _RULES.values():
             rule(subject)
-        cost = _seconds_per_token(metric)
+        cost = _seconds_per_token(subject)
     return Checked("metric", metric.name, tuple(_RULES), cost)
 
 
@@ -74,19 +75,19 @@ def _again(given: Subject) -> None:
         where = f"{cloud}, a result asked about a second time"
         for _ in range(2):
             with wanting(given.about, f"{shown(wanted)} as before", where):
-                given.stays(wanted, evaluate(given.metric, *held), where, _SAME)
+                given.stays(wanted, given.asked(*held), where, _SAME)
 
 
 def _order(given: Subject) -> None:
     for cloud, wanted in given.ordinary:
-        places = np.random.default_rng(1).permutation(len(cloud.states)).tolist()
-        given.stays(wanted, given.value(cloud, places), f"{cloud}, tokens in another order")
+        places = cloud.shuffled(given.wants)
+        what = "windows" if "windows" in given.wants else "tokens"
+        given.stays(wanted, given.value(cloud, places), f"{cloud}, {what} in another order")
 
 
 def _merge(given: Subject) -> None:
     for cloud in ORDINARY:
-        half = len(cloud.states) // 2
-        blocks = (cloud.everything[:half], cloud.everything[half:])
+        blocks = cloud.pieces(2, given.wants)
         parts = [given.fed(cloud, places) for places in blocks]
         before = [given.answer(cloud, *part) for part in parts]
         both = given.merged(cloud, *parts)
@@ -94,10 +95,10 @@ def _merge(given: Subject) -> None:
         for took_in in ("", ", into which more was taken in"):
             for name, part, was in zip(("left", "right"), parts, before, strict=True):
                 given.stays(was, given.answer(cloud, *part), f"{cloud}, the {name} half after a merge{took_in}", _SAME)
-            both[0].update(cloud.tokens(blocks[0]))
+            both[0].update(given.tokens(cloud, blocks[0]))
         both = given.merged(cloud, *parts)
         for name, part in zip(("left", "right"), parts, strict=True):
-            part[0].update(cloud.tokens(blocks[0]))
+            part[0].update(given.tokens(cloud, blocks[0]))
             got = given.answer(cloud, *both)
             given.stays(merged, got, f"{cloud}, halves merged before the {name} one took in more", _SAME)
 
@@ -105,9 +106,9 @@ def _merge(given: Subject) -> None:
 def _cuts(given: Subject) -> None:
     for cloud, wanted in given.ordinary:
         for count in (2, 7):
-            blocks = pieces(len(cloud.states), count)
+            blocks = cloud.pieces(count, given.wants)
             parts = [given.fed(cloud, places) for places in blocks]
-            halves = [given.merged(cloud, *half) for half in (parts[: count // 2], parts[count // 2 :])]
+            halves = [given.merged(cloud, *half) for half in (parts[: len(parts) // 2], parts[len(parts) // 2 :])]
             ways = {
                 "taken in one after the other": given.fed(cloud, *blocks),
                 "merged": given.merged(cloud, *parts),
@@ -115,12 +116,13 @@ def _cuts(given: Subject) -> None:
                 "merged by halves": given.merged(cloud, *halves),
             }
             for way, found in ways.items():
-                given.stays(wanted, given.answer(cloud, *found), f"{cloud} in {count} pieces, {way}")
+                given.stays(wanted, given.answer(cloud, *found), f"{cloud} in {len(blocks)} pieces, {way}")
+        given.stays(wanted, given.answer(cloud, *given.by_class(cloud)), f"{cloud}, one class merged with the other")
 
 
 def _inputs(given: Subject) -> None:
     for cloud in ORDINARY:
-        tokens = cloud.tokens(cloud.everything)
+        tokens = given.tokens(cloud, cloud.everything)
         before = tokens.copied()
         with wanting(given.about, "a statistic that takes in tokens", str(cloud)):
             given.metric.over().update(tokens)
@@ -129,19 +131,25 @@ def _inputs(given: Subject) -> None:
 
 
 def _invariances(given: Subject) -> None:
-    rng = np.random.default_rng(2)
     for cloud in ORDINARY:
-        states = cloud.states.astype(np.float64)
-        turn, _ = np.linalg.qr(rng.standard_normal((states.shape[1], states.shape[1])))
-        changed = {
-            "rotation": ("rotated", states @ turn),
-            "scale": ("scaled by 3", 3.0 * states),
-            "shift": ("shifted", states + 2.0 * rng.standard_normal(states.shape[1])),
-        }
-        wanted = given.value(cloud.changed(states))
+        exact = cloud.changed(lambda states: states.astype(np.float64))
+        wanted = given.value(exact)
+        changes = _changes(cloud.states.shape[1])
         for name in given.metric.invariances:
-            how, moved = changed[name]
-            given.stays(wanted, given.value(cloud.changed(moved)), f"{cloud}, {how}, as declared to change nothing")
+            how, change = changes[name]
+            given.stays(wanted, given.value(exact.changed(change)), f"{cloud}, {how}, as declared to change nothing")
+
+
+def _changes(width: int) -> dict[str, tuple[str, Callable[[Array], Array]]]:
+    """Return what an invariance is held against, by name: in words, and what it makes of states float64[n, width]."""
+    rng = np.random.default_rng(2)
+    turn, _ = np.linalg.qr(rng.standard_normal((width, width)))
+    move = 2.0 * rng.standard_normal(width)
+    return {
+        "rotation": ("rotated", lambda states: states @ turn),
+        "scale": ("scaled by 3", lambda states: 3.0 * states),
+        "shift": ("shifted", lambda states: states + move),
+    }
 
 
 def _bounds(given: Subject) -> None:
@@ -150,10 +158,10 @@ def _bounds(given: Subject) -> None:
         value = given.value(cloud)
         if value is None:
             continue
-        for bound, words, side in ((low, "at least", -1), (high, "at most", 1)):
+        for bound, words, side, extreme in ((low, "at least", -1, np.min(value)), (high, "at most", 1, np.max(value))):
             if bound is not None:
-                inside = side * (value - bound) <= given.tolerance * max(1.0, abs(bound))
-                want(inside, given.about, f"{words} {bound:g} as declared", shown(value), str(cloud))
+                inside = side * (extreme - bound) <= given.tolerance * max(1.0, abs(bound))
+                want(inside, given.about, f"{words} {bound:g} as declared", shown(float(extreme)), str(cloud))
 
 
 def _degenerate(given: Subject) -> None:
@@ -162,9 +170,12 @@ def _degenerate(given: Subject) -> None:
 
 
 def _without(given: Subject) -> None:
-    cloud, wanted = given.ordinary[0]
+    cloud = ORDINARY[0]
     # Moments approximate (docs/adr/0012), and a contrast has results of its own to leave out.
-    if given.metric.over is RunningMoments or given.metric.contrast or wanted is None:
+    if given.metric.over is RunningMoments or given.metric.contrast or given.metric.keeps:
+        return
+    wanted = given.number(cloud)
+    if wanted is None:
         return
     result = given.fed(cloud, cloud.everything)[0].result()
     if not hasattr(result, "without_each"):
@@ -174,23 +185,23 @@ def _without(given: Subject) -> None:
     units = sorted(set(cloud.document))
     want(sorted(left) == units, given.about, f"results without documents {units}", sorted(left), str(cloud))
     for unit in units:
-        true = given.value(cloud, [at for at in cloud.everything if cloud.document[at] != unit])
+        true = given.number(cloud, [at for at in cloud.everything if cloud.document[at] != unit])
         if true is not None:
             near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
             where = f"{cloud}, without_each at document {unit}"
             want(near, given.about, f"{shown(true)} as of the other documents", shown(left[unit]), where)
 
 
-def _seconds_per_token(metric: Metric) -> float:
-    n, d = _TIMED
-    states = torch.from_numpy(np.random.default_rng(5).standard_normal((n, d)).astype(np.float32))
+def _seconds_per_token(given: Subject) -> float:
+    rng = np.random.default_rng(5)
+    cloud = Cloud("ordinary", rng.standard_normal(_TIMED).astype(np.float32), documents=8)
     found = []
     for _ in range(3):
-        tokens, statistic = Tokens.of(states), metric.over()
+        tokens, statistic = given.tokens(cloud, cloud.everything), given.metric.over()
         begun = time.perf_counter()
         statistic.update(tokens)
         found.append(time.perf_counter() - begun)
-    return min(found) / n
+    return min(found) / len(tokens)
 
 
 _RULES: dict[str, Callable[[Subject], None]] = {

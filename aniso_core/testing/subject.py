@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
 
-from aniso_core.answers import evaluate
+import numpy as np
+
+from aniso_core.answers import evaluate, evaluate_array
 from aniso_core.contracts import Metric, Statistic
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.records import Array
 from aniso_core.testing.clouds import ORDINARY, Cloud
 from aniso_core.testing.rules import want, wanting
+from aniso_core.tokens import Tokens
+
+Value = float | Array
+"""What a metric tells: a number, or an array where it keeps one."""
 
 Fed = tuple[Statistic, Statistic | None]
 """A statistic of all tokens, and one of the contrast's class where a metric has a contrast."""
@@ -27,16 +34,41 @@ class Subject:
         """What a fault's sentence begins with."""
         return f"Metric {self.metric.name}"
 
+    @cached_property
+    def wants(self) -> tuple[str, ...]:
+        """What its statistic asks for beside the tokens of one class at one site."""
+        wants: tuple[str, ...] = getattr(self.metric.over(), "wants", ())
+        return wants
+
+    def tokens(self, cloud: Cloud, places: Sequence[int]) -> Tokens:
+        """Return the tokens at some places as its statistic is given them."""
+        return cloud.tokens(places, self.wants)
+
     def fed(self, cloud: Cloud, *blocks: Sequence[int]) -> Fed:
         """Return a statistic that took in blocks of the cloud's tokens in turn, and one that took in the contrast's."""
-        firsts = [found for places in blocks if (found := cloud.firsts(places))] if self.metric.contrast else []
-        return self._fed(cloud, blocks), self._fed(cloud, firsts) if firsts else None
+        whole = self._fed(cloud, [self.tokens(cloud, places) for places in blocks])
+        if not self.metric.contrast:
+            return whole, None
+        some = [tokens for places in blocks if len(tokens := self._firsts(cloud, places))]
+        return whole, self._fed(cloud, some) if some else None
 
-    def _fed(self, cloud: Cloud, blocks: Iterable[Sequence[int]]) -> Statistic:
+    def by_class(self, cloud: Cloud) -> Fed:
+        """Return what `fed` does where first tokens and others come apart, as classes do in a run, and are merged."""
+        others = [at for at in cloud.everything if not cloud.first[at]]
+        parts = [self._firsts(cloud, cloud.everything), self.tokens(cloud, others)]
+        whole = reduce(_merged, [self._fed(cloud, [tokens]) for tokens in parts if len(tokens)])
+        return whole, self.fed(cloud, cloud.everything)[1]
+
+    def _firsts(self, cloud: Cloud, places: Sequence[int]) -> Tokens:
+        """Return the first tokens of documents among some places, with those of other classes where it wants them."""
+        held = places if "windows" in self.wants else [at for at in places if cloud.first[at]]
+        return cloud.tokens(held, self.wants, cloud.first)
+
+    def _fed(self, cloud: Cloud, blocks: Iterable[Tokens]) -> Statistic:
         with wanting(self.about, "a statistic that takes in tokens", str(cloud)):
             statistic = self.metric.over()
-            for places in blocks:
-                statistic.update(cloud.tokens(places))
+            for tokens in blocks:
+                statistic.update(tokens)
             return statistic
 
     def merged(self, cloud: Cloud, *parts: Fed) -> Fed:
@@ -45,16 +77,20 @@ class Subject:
             some = [part for _, part in parts if part is not None]
             return reduce(_merged, (whole for whole, _ in parts)), reduce(_merged, some) if some else None
 
-    def answer(self, cloud: Cloud, whole: Statistic, some: Statistic | None) -> float | None:
+    def asked(self, *results: Any) -> Value:
+        """Return the metric over results: a number, or an array where it keeps one."""
+        return evaluate_array(self.metric, *results) if self.metric.keeps else evaluate(self.metric, *results)
+
+    def answer(self, cloud: Cloud, whole: Statistic, some: Statistic | None) -> Value | None:
         """Return the metric over a statistic (and over its contrast's, where it has one), None where undefined."""
         with wanting(self.about, "a finite number or an UndefinedMetricError", str(cloud)):
             try:
-                return evaluate(self.metric, *results(whole, some))
+                return self.asked(*results(whole, some))
             except UndefinedMetricError as reason:
                 want(str(reason).strip(), self.about, "a reason in UndefinedMetricError", "no words", str(cloud))
                 return None
 
-    def value(self, cloud: Cloud, *blocks: Sequence[int]) -> float | None:
+    def value(self, cloud: Cloud, *blocks: Sequence[int]) -> Value | None:
         """Return the metric over a cloud, None where it is undefined.
 
         Each of several blocks of tokens goes to statistics of its own, and these are merged in turn.
@@ -62,24 +98,35 @@ class Subject:
         blocks = blocks or (cloud.everything,)
         return self.answer(cloud, *self.merged(cloud, *(self.fed(cloud, places) for places in blocks)))
 
+    def number(self, cloud: Cloud, *blocks: Sequence[int]) -> float | None:
+        """Return what `value` does, of a metric that keeps no array."""
+        value = self.value(cloud, *blocks)
+        return None if value is None else float(value)
+
     @cached_property
-    def ordinary(self) -> Sequence[tuple[Cloud, float | None]]:
+    def ordinary(self) -> Sequence[tuple[Cloud, Value | None]]:
         """Ordinary states with the metric's value on each."""
         return [(cloud, self.value(cloud)) for cloud in ORDINARY]
 
     @cached_property
     def usual(self) -> float:
         """The largest |value| on ordinary states, to which what rounding leaves is compared."""
-        return max((abs(value) for _, value in self.ordinary if value is not None), default=0.0)
+        return max((_size(value) for _, value in self.ordinary if value is not None), default=0.0)
 
-    def stays(self, wanted: float | None, got: float | None, where: str, tolerance: float | None = None) -> None:
+    def stays(self, wanted: Value | None, got: Value | None, where: str, tolerance: float | None = None) -> None:
         """Raise RuleError unless a value is what it was, up to the tolerance."""
         if wanted is None or got is None:
             same = wanted is got
+        elif np.shape(wanted) != np.shape(got):
+            same = False
         else:
-            scale = max(abs(wanted), abs(got), self.usual)
-            same = abs(wanted - got) <= (self.tolerance if tolerance is None else tolerance) * scale
+            scale = max(_size(wanted), _size(got), self.usual)
+            same = _size(np.subtract(wanted, got)) <= (self.tolerance if tolerance is None else tolerance) * scale
         want(same, self.about, f"{shown(wanted)} as before", shown(got), where)
+
+
+def _size(value: Value) -> float:
+    return float(np.abs(value).max())
 
 
 def _merged(one: Statistic, other: Statistic) -> Statistic:
@@ -91,6 +138,8 @@ def results(whole: Statistic, some: Statistic | None) -> list[Any]:
     return [part.result() for part in (whole, some) if part is not None]
 
 
-def shown(value: float | None) -> str:
+def shown(value: Value | None) -> str:
     """Return a value in words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and norm {np.linalg.norm(value):.9g}"
     return "no value" if value is None else f"{value:.9g}"

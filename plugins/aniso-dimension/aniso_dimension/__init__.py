@@ -10,7 +10,7 @@ from operator import methodcaller
 from aniso_core.contracts import Invariance, Metric, later
 from aniso_core.hookspecs import hookimpl
 
-_SAMPLE = later("aniso_dimension.sample", "Sample")
+_SAMPLE = later("aniso_dimension.neighbours", "SampledNeighbours")
 _ORDERS = (4, 8, 16, 32, 64)
 _ALWAYS: tuple[Invariance, ...] = ("rotation", "scale", "shift")
 

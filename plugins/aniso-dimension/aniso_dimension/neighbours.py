@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.sampling import TokenSample
 
 MOST = 64
 """The highest order of a neighbour that is kept."""
@@ -28,6 +29,14 @@ _NONE = 1e-12
 """Mean log ratio up to which distances differ by rounding alone."""
 
 Array = NDArray[np.float64]
+
+
+class SampledNeighbours(TokenSample):
+    """The statistic behind `Neighbours`: a seeded sample of at most 1,000 tokens."""
+
+    def result(self) -> "Neighbours":
+        """Return how far the neighbours of the sample's states are; raises UndefinedMetricError where it is empty."""
+        return neighbours(self.states())
 
 
 @dataclass(frozen=True, eq=False)

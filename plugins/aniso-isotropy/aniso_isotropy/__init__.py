@@ -19,7 +19,7 @@ _TURNED: tuple[Invariance, ...] = ("rotation", "scale")
 _CURVATURE = later("aniso_isotropy.curvature", "Curvature")
 _COSINE = later("aniso_isotropy.layers", "LayerCosine")
 _PAIRS = later("aniso_isotropy.layers", "Pairs")
-_SAMPLE = later("aniso_isotropy.sample", "Sample")
+_SAMPLE = later("aniso_core.sampling", "TokenSample")
 _DOCUMENTS = later("aniso_isotropy.documents", "Documents")
 
 _SKEAN, _TIMKEY = "Skean et al. 2502.02013", "Timkey & van Schijndel 2109.04404"

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.records import Array
+from aniso_core.sampling import rank
 from aniso_core.tokens import Tokens
 
 MOST = 256
 """Documents that are kept: inner products of 256 take half a megabyte at each site."""
-
-_STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 class Documents:
@@ -58,7 +57,7 @@ class Documents:
         found, place = np.unique(numbers, return_inverse=True)
         joined = sums.new_zeros((len(found), sums.shape[1]))
         joined.index_add_(0, torch.from_numpy(place).to(sums.device), sums)
-        lowest = np.sort(np.argsort(ranks(found))[:MOST])
+        lowest = np.sort(np.argsort(rank(found))[:MOST])
         self._numbers, self._sums = found[lowest], joined[torch.from_numpy(lowest).to(sums.device)]
 
 
@@ -73,11 +72,3 @@ class DocumentMeans:
         """Return float64[n + 1, n]: the documents' numbers, then the inner products of their centred means."""
         centred = self.means - self.means.mean(axis=0)
         return np.vstack([self.numbers.astype(np.float64), centred @ centred.T])
-
-
-def ranks(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return a hash of numbers, uint64[n], equal for equal numbers alone (SplitMix64, Steele et al. 2014)."""
-    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(_STEP)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_FIRST)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_SECOND)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -32,7 +32,7 @@ class LayerCosine:
         """Take in tokens, states and states before float[n, d]."""
         if tokens.before is not None:
             lengths = torch.linalg.vector_norm(tokens.before, dim=1) * tokens.norms
-            cosines = tokens.before.mul_(tokens.states).sum(dim=1) / lengths
+            cosines = torch.einsum("nd,nd->n", tokens.before, tokens.states) / lengths
             self._cosines.add(cosines, lengths > 0, tokens.runs)
 
     def merge(self, other: Self) -> Self:

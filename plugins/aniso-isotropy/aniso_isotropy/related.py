@@ -1,11 +1,13 @@
 """Questions about what tokens, layers and documents have to do with each other."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aniso_core.records import Array
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from aniso_isotropy.documents import DocumentMeans
     from aniso_isotropy.layers import Pair
     from aniso_isotropy.means import Mean
@@ -51,15 +53,15 @@ def update_linearity(pair: "Pair") -> float:
     return pair.update_linearity
 
 
-def log_partition_isotropy(states: Array) -> float:
+def log_partition_isotropy(states: "NDArray[Any]") -> float:
     """Return ln (min Z / max Z) in nats, 0 or less, Z(c) = sum exp(c'x), c the eigenvectors of X'X and their opposites.
 
-    Over a sample of 1,000 tokens, float64[n, d] (Mu & Viswanath 2018, 1702.01417). The logarithm, since the ratio is
+    Over a sample of 1,000 tokens, float[n, d] (Mu & Viswanath 2018, 1702.01417). The logarithm, since the ratio is
     too small for a number where states are long; both signs, since an eigenvector has none of its own.
     """
     import numpy as np
 
-    left, singular, _ = np.linalg.svd(states, full_matrices=False)
+    left, singular, _ = np.linalg.svd(np.asarray(states, np.float64), full_matrices=False)
     along = left * singular
     sums = np.concatenate([np.logaddexp.reduce(side, axis=0) for side in (along, -along)])
     if len(states) < states.shape[1]:  # in directions that no state has a part in, Z is the number of states

@@ -1,6 +1,6 @@
 """A seeded sample of tokens that merges: the same tokens at every layer, in whatever parts they came."""
 
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 
 from aniso_core.errors import UndefinedMetricError
 from aniso_core.memory import Rows
-
-if TYPE_CHECKING:
-    from aniso_core.tokens import Tokens
-    from aniso_dimension.neighbours import Neighbours
+from aniso_core.tokens import Tokens
 
 SIZE = 1000
-"""Tokens in a sample: what neighbours cost grows with the square of it, a standard error falls with the root."""
+"""Tokens in a sample: what compares each with each costs the square of it, a standard error falls with the root."""
 
 _SEED = 0x616E69736F
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -25,12 +22,13 @@ _TELLING = 8
 Ranks = NDArray[np.uint64]
 
 
-class Sample:
-    """The statistic behind `Neighbours`: the tokens of lowest rank, at most `size` of them, however many it saw.
+class TokenSample:
+    """The tokens of lowest rank, at most `size` of them, for what no sum over tokens tells.
 
-    Rank is a hash of document and position, so that the sample is the same at every layer, in every model with the
-    same tokenizer, and in whatever order and batches tokens come. Tokens of one rank, as those at one position in the
-    several windows of a document, are in the sample together or not at all.
+    A metric is `over` it, or over a class of its own that makes something of `states`. Rank is a hash of document and
+    position, so that the sample is the same at every layer, in every model with the same tokenizer, and in whatever
+    order and batches tokens come. Tokens of one rank, as those at one position in the several windows of a document,
+    are in the sample together or not at all.
     """
 
     def __init__(self, size: int = SIZE) -> None:
@@ -38,9 +36,9 @@ class Sample:
         self._size = size
         # One token more than the sample may have: those that share its rank are the first without room.
         self._ranks: Ranks = np.empty(0, np.uint64)
-        self._states = Rows()
+        self._rows = Rows()
 
-    def update(self, tokens: "Tokens") -> None:
+    def update(self, tokens: Tokens) -> None:
         """Take in tokens, states float[n, d]."""
         self._take_in(rank(tokens.document.cpu().numpy(), tokens.position.cpu().numpy()), tokens.states)
 
@@ -49,27 +47,32 @@ class Sample:
         both = type(self)(self._size)
         for part in (self, other):
             if len(part._ranks):
-                both._take_in(part._ranks, part._states.held)
+                both._take_in(part._ranks, part._rows.held)
         return both
 
-    def result(self) -> "Neighbours":
-        """Return how far the neighbours of the sample's states are; raises UndefinedMetricError where it is empty."""
-        from aniso_dimension.neighbours import neighbours
+    def result(self) -> Any:
+        """Return the states of the sample, as `states` does."""
+        return self.states()
 
-        ranks, states = self._ranks, self._states
-        if not len(states):
+    def states(self) -> NDArray[Any]:
+        """Return the states of the sample, float32 or float64[n, d], in order of rank, the same to the bit.
+
+        Raises UndefinedMetricError where there are none.
+        """
+        ranks = self._ranks
+        if not len(ranks):
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
         chosen = np.flatnonzero(ranks < ranks.max()) if len(ranks) > self._size else np.arange(len(ranks))
         if not len(chosen):
             message = f"a document has over {self._size} windows and leaves the sample no room; cut it into several"
             raise UndefinedMetricError(message)
-        held = states.held.numpy()
+        held = self._rows.held.numpy()
         # A sum depends on the order of its terms, so the order in which tokens came must not show.
         order = np.lexsort((*held[chosen, :_TELLING].T, ranks[chosen]))
-        return neighbours(held[chosen[order]])
+        return np.asarray(held[chosen[order]])
 
-    def _take_in(self, ranks: Ranks, states: "torch.Tensor") -> None:
+    def _take_in(self, ranks: Ranks, states: torch.Tensor) -> None:
         """Keep the lowest ranks of those held and those that come, and their states."""
         held = len(self._ranks)
         # Once the sample is full few tokens have a chance, and only those are looked at again.
@@ -85,19 +88,19 @@ class Sample:
         there = len(leaving)
         found = states.index_select(0, torch.from_numpy(coming[entering]).to(states.device)).cpu()
         if there:
-            self._states.held.index_copy_(0, torch.from_numpy(leaving), found[:there])
+            self._rows.held.index_copy_(0, torch.from_numpy(leaving), found[:there])
         if len(found) > there:
-            self._states.append(found[there:])
+            self._rows.append(found[there:])
         self._ranks = np.concatenate([joined[:held], joined[held + entering[there:]]])
         self._ranks[leaving] = joined[held + entering[:there]]
 
 
-def rank(document: NDArray[np.int64], position: NDArray[np.int64]) -> Ranks:
+def rank(document: NDArray[np.int64], position: NDArray[np.int64] | int = 0) -> Ranks:
     """Return a seeded hash of places, uint64[n], equal for equal places alone (SplitMix64, Steele et al. 2014).
 
     `document` and `position` int64[n] are below 2^32.
     """
-    mixed = (document.astype(np.uint64) << np.uint64(32)) | position.astype(np.uint64)
+    mixed = (document.astype(np.uint64) << np.uint64(32)) | np.asarray(position, np.uint64)
     mixed = mixed * np.uint64(_STEP) + np.uint64(_SEED)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_FIRST)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_SECOND)
