@@ -50,12 +50,12 @@ class Reader:
             self.environment |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 
     def runs(self, *command):
-        """Return what a command says, on stdout and stderr."""
+        """Return what a command says, on stdout and stderr, colours taken off."""
         ran = subprocess.run(
             command, cwd=self.folder, env=self.environment, text=True, check=False, stdout=-1, stderr=subprocess.STDOUT
         )
         assert ran.returncode == 0, f"{command[-1]}\n{ran.stdout}"
-        return ran.stdout
+        return re.sub(r"\x1b\[\d*m", "", ran.stdout)
 
     def writes(self, name, text):
         """Write a file; where it has the text's first line already, from there on."""
