@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup speed documents prompts memory accuracy left_out scaling
 
-.PHONY: profile test test-real lint bench bench-statistics weights
+.PHONY: profile test test-real lint reference bench bench-statistics weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -21,6 +21,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# docs/reference.md, from docstrings.
+reference: $(VENV)/ready
+	$(BIN)/python scripts/reference.py
 
 bench: $(VENV)/ready $(WEIGHTS)/ready
 	@for name in $(BENCHMARKS); do \

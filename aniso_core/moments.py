@@ -27,29 +27,37 @@ _WORTH_A_CORE = 256
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Moments of n states of width d, in float64.
+    """Moments of n states of width d, in float64; arrays are read-only.
 
-    `mean` [d]; `unit_mean` [d], the mean of the states scaled to unit norm; `norm_mean` and `norm_var` of the
-    Euclidean norms (divisor n); `trace` of the covariance (divisor n - 1); `quartic`, the mean fourth power of the
-    distance from the mean; `peak`, the largest |coordinate|, and `peak_ratio`, that over the median |coordinate|
-    of the state that holds it. Either `rows` [n, d], centred (in the states' precision), with their `gram` matrix
-    [n, n] (n < d), or `scatter` [d, d], the sum of the centred states' outer products. Arrays are read-only. `parts`
-    returns what each unit of uncertainty holds of the sums about the mean; None where that was not kept.
+    Either `rows` and `gram` are there (n < d) or `scatter` is.
     """
 
     count: int
+    """Number of states, n."""
     mean: Array
+    """float64[d]."""
     unit_mean: Array
+    """float64[d], the mean of the states scaled to unit norm."""
     norm_mean: float
+    """Mean of the Euclidean norms."""
     norm_var: float
+    """Their variance, divisor n."""
     trace: float
+    """Trace of the covariance, divisor n - 1."""
     quartic: float
+    """Mean fourth power of the distance from the mean."""
     peak: float
+    """The largest |coordinate|."""
     peak_ratio: float
+    """That over the median |coordinate| of the state that holds it."""
     rows: Array | None = None
+    """float[n, d], the centred states, in their own precision."""
     gram: Array | None = None
+    """float64[n, n], inner products of the centred states."""
     scatter: Array | None = None
+    """float64[d, d], sum of the centred states' outer products."""
     parts: "Callable[[], Parts] | None" = None
+    """Returns what each unit of uncertainty holds of the sums about the mean; None where that was not kept."""
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""

@@ -14,7 +14,10 @@ _MADE = "2026-01-02T03:04:05+00:00"
 
 
 def check_reporter(reporter: Reporter) -> Checked:
-    """Return what was checked of a reporter; raises AssertionError, one sentence, for the first rule that it breaks."""
+    """Return what was checked of a reporter; raises AssertionError, one sentence, for the first rule that it breaks.
+
+    Its files have legal names of their own and the same bytes twice, whatever gaps and missing parts a report has.
+    """
     about = f"Reporter {reporter.name}"
     with silent(about):
         want(reporter.summary.strip(), about, "a summary", repr(reporter.summary), "in its record")
