@@ -310,6 +310,12 @@ class Profile:
     arrays: tuple[KeptArray, ...] = ()
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        """Make the arrays read-only, since hypotheses and reporters share them."""
+        held = [record.values for records in (self.spectra, self.pseudo, self.arrays) for record in records]
+        for array in held:
+            array.flags.writeable = False
+
     def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
         """Return the curve of `metric`; the view `paper` is composed where it was not stored itself.
 

@@ -21,6 +21,7 @@ FLOORS = {
         "unitsums",
         "leaveout",
         "kernels",
+        "isolation",
         "limits",
         "batches",
         "tokens",

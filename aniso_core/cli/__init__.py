@@ -48,8 +48,8 @@ def _abandon_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Terminated(BaseException):
-    """SIGTERM came; no SystemExit, which a plugin may raise and which is then its fault alone."""
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came, which goes through plugins like Ctrl-C; SystemExit would be theirs alone."""
 
 
 class App(click.Group):
