@@ -8,8 +8,9 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from email.message import Message
 from functools import cache, partial
 from importlib import metadata
 from types import ModuleType, UnionType
@@ -193,17 +194,16 @@ def registry() -> Registry:
     """Return the registry of the installed plugins, loaded once in a process."""
     plugins, items, broken = [], [], []
     remarks: list[str] = []
-    for point, distribution, version in _entry_points():
-        plugin = Plugin(point.name, distribution, version)
+    for point, plugin, requires in _entry_points():
         who = f"plugin {plugin.name} ({plugin.release})"
         try:
-            _require_fitting(point)
+            _require_fitting(requires)
             with waiting_for(who), isolated(partial(_note, remarks, who)):
                 items += _collect(plugin, point)
         except AnisoError as error:
-            broken.append(BrokenPlugin(plugin.name, distribution, version, str(error)))
+            broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, str(error)))
         except Exception as error:  # noqa: BLE001 - a plugin may do anything at import
-            broken.append(BrokenPlugin(plugin.name, distribution, version, said(error)))
+            broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, said(error)))
         else:
             plugins.append(plugin)
     return Registry(plugins, items, broken, remarks)
@@ -224,29 +224,29 @@ def official_distributions() -> frozenset[str]:
     return frozenset(names | {"aniso"})
 
 
-def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str, str]]:
-    """Yield the plugins to load, by name; two of the same name are both kept, as `_collect` tells them apart."""
+def _entry_points() -> Iterator[tuple[metadata.EntryPoint, Plugin, Sequence[str]]]:
+    """Yield the plugins to load, by name, with what their distributions require; two of one name are both kept."""
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
     found = []
     for point in metadata.entry_points(group=hookspecs.PROJECT):
-        # Each look at a distribution's name or version reads its file anew.
-        about = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
-        found.append((point, about["Name"], about["Version"]))
-    for point, distribution, version in sorted(found, key=lambda f: (f[0].name, f[1])):
-        if disabled.isdisjoint({point.name, distribution}):
-            yield point, distribution, version
+        # Each look at a distribution's name, version or requirements reads its file anew.
+        about = point.dist.metadata if point.dist else Message()
+        plugin = Plugin(point.name, about["Name"] or "unknown", about["Version"] or "unknown")
+        found.append((point, plugin, about.get_all("Requires-Dist") or []))
+    for point, plugin, requires in sorted(found, key=lambda f: (f[1].name, f[1].distribution)):
+        if disabled.isdisjoint({plugin.name, plugin.distribution}):
+            yield point, plugin, requires
 
 
-def _require_fitting(point: metadata.EntryPoint) -> None:
-    """Raise AnisoError where a plugin's distribution declares that it needs another version of aniso."""
-    declared = (point.dist.metadata.get_all("Requires-Dist") if point.dist else None) or []
-    ranged = [line for line in declared if re.match(r"aniso\s*[\[(<>=!~]", line, re.IGNORECASE)]
+def _require_fitting(requires: Sequence[str]) -> None:
+    """Raise AnisoError where a plugin's distribution requires another version of aniso."""
+    ranged = [line for line in requires if re.match(r"aniso\s*[\[(<>=!~]", line, re.IGNORECASE)]
     if not ranged:  # most say no version, and packaging need not load for them
         return
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    own = Version(metadata.version("aniso"))
+    own = Version(_own_version())
     for needed in map(Requirement, ranged):
         wanted = needed.specifier
         applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
@@ -256,6 +256,11 @@ def _require_fitting(point: metadata.EntryPoint) -> None:
             )
             message = f"it needs aniso {wanted} and this is {own}; upgrade {'aniso' if behind else 'the plugin'}"
             raise AnisoError(message)
+
+
+@cache
+def _own_version() -> str:
+    return metadata.version("aniso")
 
 
 def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:
