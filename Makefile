@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 WEIGHTS := .cache/smollm2
-BENCHMARKS := startup speed documents prompts memory accuracy left_out scaling
+BENCHMARKS := startup third_party speed documents prompts memory accuracy left_out scaling
 
 .PHONY: profile test test-real lint reference bench bench-statistics weights
 
