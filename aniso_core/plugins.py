@@ -83,11 +83,19 @@ class Registry:
     """Everything that the loaded plugins provide, by kind and name."""
 
     def __init__(
-        self, plugins: list[Plugin], items: list[Item], broken: list[BrokenPlugin], remarks: list[str] | None = None
+        self,
+        plugins: list[Plugin],
+        items: list[Item],
+        broken: list[BrokenPlugin],
+        remarks: Sequence[str] = (),
+        disabled: Sequence[Plugin] = (),
     ) -> None:
-        """Settle which of several things of the same name is used; `remarks` are what was said while plugins loaded."""
+        """Settle which of several things of the same name is used.
+
+        `remarks` are what was said while plugins loaded, and `disabled` the plugins that the user keeps from loading.
+        """
         self.broken = list(broken)
-        self.remarks = tuple(remarks or ())
+        self.remarks, self.disabled = tuple(remarks), tuple(disabled)
         self._items: dict[tuple[str, str], Item] = {}
         claims: dict[tuple[str, str], list[Item]] = {}
         for item in items:
@@ -185,6 +193,8 @@ class Registry:
             )
         if self.broken:
             parts.append("Left out: " + "; ".join(f"{b.name} ({b.distribution}): {b.error}" for b in self.broken))
+        if self.disabled:
+            parts.append(f"{DISABLE} disables {', '.join(f'{p.name} ({p.distribution})' for p in self.disabled)}.")
         return " ".join(parts)
 
 
@@ -192,9 +202,13 @@ class Registry:
 @watched()
 def registry() -> Registry:
     """Return the registry of the installed plugins, loaded once in a process."""
-    plugins, items, broken = [], [], []
+    plugins, items, broken, disabled = [], [], [], []
     remarks: list[str] = []
+    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
     for point, plugin, requires in _entry_points():
+        if unwanted & {plugin.name, plugin.distribution}:
+            disabled.append(plugin)
+            continue
         who = f"plugin {plugin.name} ({plugin.release})"
         try:
             _require_fitting(requires)
@@ -206,7 +220,7 @@ def registry() -> Registry:
             broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, said(error)))
         else:
             plugins.append(plugin)
-    return Registry(plugins, items, broken, remarks)
+    return Registry(plugins, items, broken, remarks, disabled)
 
 
 def _note(remarks: list[str], who: str, text: str) -> None:
@@ -225,17 +239,14 @@ def official_distributions() -> frozenset[str]:
 
 
 def _entry_points() -> Iterator[tuple[metadata.EntryPoint, Plugin, Sequence[str]]]:
-    """Yield the plugins to load, by name, with what their distributions require; two of one name are both kept."""
-    disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    """Yield the installed plugins, by name, with what their distributions require; two of one name are both kept."""
     found = []
     for point in metadata.entry_points(group=hookspecs.PROJECT):
         # Each look at a distribution's name, version or requirements reads its file anew.
         about = point.dist.metadata if point.dist else Message()
         plugin = Plugin(point.name, about["Name"] or "unknown", about["Version"] or "unknown")
         found.append((point, plugin, about.get_all("Requires-Dist") or []))
-    for point, plugin, requires in sorted(found, key=lambda f: (f[1].name, f[1].distribution)):
-        if disabled.isdisjoint({plugin.name, plugin.distribution}):
-            yield point, plugin, requires
+    yield from sorted(found, key=lambda f: (f[1].name, f[1].distribution))
 
 
 def _require_fitting(requires: Sequence[str]) -> None:

@@ -389,6 +389,10 @@ def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, ani
     ran = aniso("metrics", "show", "strange")
     assert ran.code == 1
     assert "left out" not in ran.err
+    assert "ANISO_DISABLE_PLUGINS disables strange (strangers-thing)." in ran.err
+    (listed,) = (p for p in json.loads(aniso("plugins", "--json").out) if p["state"] == "disabled")
+    assert (listed["name"], listed["distribution"], listed["provides"]) == ("strange", "strangers-thing", {})
+    assert re.search(r"^strange +strangers-thing 1\.0 +disabled", aniso("plugins").out, re.MULTILINE)
     assert module not in sys.modules
 
 
