@@ -65,13 +65,14 @@ class Answers:
         without: Sequence[Mapping[int, Any]],
     ) -> None:
         """Keep the pseudo-values of a value, or why there are none."""
-        from aniso_core.intervals import pseudo_values
+        from aniso_core.intervals import pseudo_values, require_units
 
         name, site, tokens = key
         if (name, site.stream, tokens) in self.no_interval:
             return
         try:
             with quiet_plugin():
+                require_units(without[0], self.units)
                 self.pseudo[key] = pseudo_values(metric, value, results, without)
         except TimeLimitError:
             raise

@@ -42,6 +42,10 @@ class Statistic(Protocol):
     `update` takes tokens in, `merge` returns the statistic of both parts and leaves both as they were, `result`
     may be asked at any time and changes nothing. What comes out does not depend on how the tokens were cut. A
     class attribute `wants`, a tuple of some of WANTS, asks for more than the tokens of one class at one site.
+
+    A result with a method `without_each()` gives its metrics intervals: it returns the results without each unit of
+    uncertainty, by unit. Units are those of `Tokens.runs`, not documents: where there are more than 64 documents, or
+    texts repeat, a unit is several of them.
     """
 
     def update(self, tokens: Tokens) -> None:
@@ -62,7 +66,7 @@ class Metric:
     that of the named token class alone, and is asked only for token sets that contain the class. `low` and `high`
     bound the possible values (None: unbounded or known only from the width). With `keeps`, `of` returns an array
     float64, of at most MOST_KEPT numbers, that the run keeps in place of a curve. What is `on_request` is measured only
-    where it is named.
+    where it is named. A metric that `counts` moves in whole steps and has no intervals.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Metric:
     aliases: tuple[str, ...] = ()
     keeps: bool = False
     on_request: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True)

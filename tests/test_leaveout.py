@@ -215,6 +215,17 @@ def test_pseudo_values_are_read_back(tmp_path):
     assert plain.curve("isoscore").values == pytest.approx(profile.curve("isoscore").values)
 
 
+def test_a_count_has_values_and_no_interval():
+    """What moves in whole steps says so where other metrics over the same moments have intervals."""
+    profile = measured(metrics=["norm-mean", "directions-for-90"])
+    counted = profile.curve("directions-for-90")
+    assert None not in counted.values
+    assert counted.low == ()
+    assert counted.no_interval == "a count moves in whole steps, so leaving out documents gives no interval"
+    assert profile.pseudo_values("directions-for-90") is None
+    assert profile.curve("norm-mean").low
+
+
 def test_intervals_stay_within_what_is_possible():
     """An interval of a share ends at 0 and 1."""
     for curve in measured().curves:

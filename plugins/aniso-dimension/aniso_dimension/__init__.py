@@ -74,7 +74,9 @@ def aniso_metrics() -> Iterator[Metric]:
         unit="states",
         summary="states that the intrinsic dimensions are measured on",
         low=1.0,
+        high=1000.0,
         invariances=_ALWAYS,
         source="plugins/aniso-dimension",
         on_request=True,
+        counts=True,
     )

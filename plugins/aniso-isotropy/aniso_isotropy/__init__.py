@@ -72,6 +72,7 @@ def _over_moments() -> Iterator[Metric]:
         direction="lower is more anisotropic",
         invariances=_FREE,
         source="principal component analysis",
+        counts=True,
     )
     yield Metric(
         "outlier-dimensions",
@@ -82,6 +83,7 @@ def _over_moments() -> Iterator[Metric]:
         direction="higher is more anisotropic",
         invariances=("scale", "shift"),
         source="Rudman et al. 2023, 2310.17715",
+        counts=True,
     )
     for k, of in ((1, spectral.rogue_share_1), (3, spectral.rogue_share_3)):
         yield Metric(
