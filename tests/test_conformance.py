@@ -85,7 +85,7 @@ def test_strangers_are_checked_without_a_test_of_their_own(run_pytest):
     assert "collected 3 items" in ran.stdout
     assert "Metric bad: wanted at least 9 as declared, got " in ran.stdout
     assert "plugin no_one (no-one 1.0) is left out: ZeroDivisionError" in ran.stdout
-    assert re.search(r"\nmetric good: 11 rules held, \d+\.\d+ us a token\n", ran.stdout)
+    assert re.search(r"\nmetric good: 12 rules held, \d+\.\d+ us a token\n", ran.stdout)
     assert "2 failed, 1 passed" in ran.stdout
     assert "Traceback" not in ran.stdout
 

@@ -1,4 +1,4 @@
-"""Each rule of the checks for plugin authors is broken once, alone, and told in one sentence."""
+"""Each rule of the checks for plugin authors is broken once, alone, and named in one sentence."""
 
 import random
 import re
@@ -21,39 +21,47 @@ from aniso_core.weights import open_model
 # Metrics
 
 
+def units_of(tokens):
+    """Return the unit of uncertainty of each token."""
+    return [unit for unit, number in tokens.runs for _ in range(number)]
+
+
 class Norms:
-    """The mean norm, kept by document so that each can be left out: a statistic that keeps every rule."""
+    """The mean norm, kept by unit so that each can be left out: a statistic that keeps every rule."""
 
     def __init__(self):
         self.found = {}
 
     def update(self, tokens):
-        for document, norm in zip(tokens.document.tolist(), tokens.norms.tolist(), strict=True):
-            self.found.setdefault(document, []).append(norm)
+        for unit, norm in zip(units_of(tokens), tokens.norms.tolist(), strict=True):
+            self.found.setdefault(unit, []).append(norm)
 
     def merge(self, other):
         both = type(self)()
         for part in (self, other):
-            for document, norms in part.found.items():
-                both.found.setdefault(document, []).extend(norms)
+            for unit, norms in part.found.items():
+                both.found.setdefault(unit, []).extend(norms)
         return both
 
     def result(self):
-        return Found({document: list(norms) for document, norms in self.found.items()})
+        return Found({unit: list(norms) for unit, norms in self.found.items()})
 
 
 class Found:
-    """Norms by document, and what is left of them without each."""
+    """Norms by unit, and what is left of them without each."""
 
     def __init__(self, norms):
         self.norms = norms
 
     def without_each(self):
-        return {document: Found({d: n for d, n in self.norms.items() if d != document}) for document in self.norms}
+        return {unit: Found({u: n for u, n in self.norms.items() if u != unit}) for unit in self.norms}
 
 
 def mean_norm(found):
-    """Return the mean norm."""
+    """Return the mean norm, undefined where there is none."""
+    if not found.norms:
+        message = "nothing was measured"
+        raise UndefinedMetricError(message)
     return float(np.mean([norm for norms in found.norms.values() for norm in norms]))
 
 
@@ -106,15 +114,15 @@ def forgetting(self, _other):
 
 def into_self(self, other):
     """Merge into the left part."""
-    for document, norms in other.found.items():
-        self.found.setdefault(document, []).extend(norms)
+    for unit, norms in other.found.items():
+        self.found.setdefault(unit, []).extend(norms)
     return self
 
 
 def sharing(self, other):
     """Merge without copying."""
     both = Norms()
-    both.found = {**self.found, **{-1 - document: norms for document, norms in other.found.items()}}
+    both.found = {**self.found, **{-1 - unit: norms for unit, norms in other.found.items()}}
     return both
 
 
@@ -175,19 +183,54 @@ class Halved(Found):
     """A result whose leaving out is wrong."""
 
     def without_each(self):
-        return {document: Halved({document: norms}) for document, norms in self.norms.items()}
+        return {unit: Halved({unit: norms}) for unit, norms in self.norms.items()}
+
+
+class Emptied(Found):
+    """A result that leaving out empties."""
+
+    def without_each(self):
+        left = Found.without_each(self)
+        self.norms.clear()
+        return left
+
+
+class ByDocument(Norms):
+    """The same kept by document, which is no unit where there are many documents or texts repeat."""
+
+    def update(self, tokens):
+        Norms.update(self, replace(tokens, runs=tuple((document, 1) for document in tokens.document.tolist())))
 
 
 class Steps(Norms):
-    """The mean length of steps from token to token of a window, by document; each step once, whatever the classes."""
+    """The mean length of steps from token to token of a window, by unit; each step once, whatever the classes."""
 
     wants = ("windows",)
 
+    def follows(self, tokens):
+        """Return which tokens but the first follow the one before them in their window."""
+        return (tokens.window.diff() == 0) & (tokens.position.diff() == 1)
+
     def update(self, tokens):
         lengths = tokens.states.diff(dim=0).norm(dim=1)
-        there = (tokens.window.diff() == 0) & (tokens.own[1:] | tokens.own[:-1])
-        for document, length in zip(tokens.document[1:][there].tolist(), lengths[there].tolist(), strict=True):
-            self.found.setdefault(document, []).append(length)
+        there = self.follows(tokens) & (tokens.own[1:] | tokens.own[:-1])
+        units = torch.tensor(units_of(tokens))
+        for unit, length in zip(units[1:][there].tolist(), lengths[there].tolist(), strict=True):
+            self.found.setdefault(unit, []).append(length)
+
+
+class Leaps(Steps):
+    """The same, which takes what is left of a window without tokens of another class for neighbours."""
+
+    def follows(self, tokens):
+        return tokens.window.diff() == 0
+
+
+class Runs(Steps):
+    """The same, which takes a document's windows for one."""
+
+    def follows(self, tokens):
+        return tokens.document.diff() == 0
 
 
 class EveryStep(Steps):
@@ -197,29 +240,44 @@ class EveryStep(Steps):
         Steps.update(self, replace(tokens, own=torch.ones_like(tokens.own)))
 
 
-def mean_step(found):
-    """Return the mean length of a step, undefined where there is none."""
-    if not found.norms:
-        message = "no two tokens of a window belong to this token set"
-        raise UndefinedMetricError(message)
-    return mean_norm(found)
-
-
 class Moves(Norms):
-    """How far tokens moved from the layer below."""
+    """How far tokens moved from the layer below; at the first layer there is none."""
 
     wants = ("before",)
 
     def update(self, tokens):
-        moved = tokens.states - tokens.before
-        Norms.update(self, replace(tokens, norms=moved.norm(dim=1)))
+        if tokens.before is not None:
+            moved = tokens.states - tokens.before
+            Norms.update(self, replace(tokens, norms=moved.norm(dim=1)))
 
 
 class Moved(Moves):
     """The same, which writes into the states of the layer below."""
 
     def update(self, tokens):
-        Moves.update(self, replace(tokens, before=tokens.before.mul_(0.5)))
+        if tokens.before is not None:
+            tokens.before.mul_(0.5)
+        Moves.update(self, tokens)
+
+
+class AlwaysMoved(Moves):
+    """The same, which takes the layer below for granted."""
+
+    def update(self, tokens):
+        Moves.update(self, replace(tokens, before=tokens.before * 1))
+
+
+class MovedFromZero(Moves):
+    """The same, which takes nothing below for zero."""
+
+    def update(self, tokens):
+        before = torch.zeros_like(tokens.states) if tokens.before is None else tokens.before
+        Moves.update(self, replace(tokens, before=before))
+
+
+def wanting_text():
+    """Return the honest statistic, whose wants are text."""
+    return type("Wanting", (Norms,), {"wants": "before"})
 
 
 def kept(found):
@@ -227,42 +285,94 @@ def kept(found):
     return np.array([mean_norm(found), float(len(found.norms))])
 
 
+def wanting(*wants):
+    """Return the honest statistic, which wants this and that and makes no use of it."""
+    return type("Wanting", (Norms,), {"wants": wants})
+
+
+def softened(found):
+    """Return a mean norm over itself and a little more, which small states alone show."""
+    return mean_norm(found) / (mean_norm(found) + 1e-4)
+
+
+def unless_alike(m):
+    """Return a share that is above 1 where several states are all the same."""
+    return 2.0 if m.count > 1 and m.trace < 1e-9 * m.norm_mean**2 else 0.5
+
+
 BROKEN_METRICS = {
     "counts what classes share twice": (
-        metric(mean_step, over=EveryStep),
-        "as before, got .* one class merged with the other",
+        metric(over=EveryStep),
+        "the value to stay .*, got .* the classes apart and merged",
     ),
+    "takes what an outlier lay between for neighbours": (metric(over=Leaps), "to stay .* the classes apart and merged"),
+    "takes windows of a document for one": (metric(over=Runs), "to stay .* windows in another order"),
     "writes into the layer below": (metric(over=Moved), "wanted the tokens left as they were, got others"),
+    "takes the layer below for granted": (
+        metric(over=AlwaysMoved),
+        "wanted a statistic that takes in tokens, got TypeError: .* at the first layer",
+    ),
+    "has a value without a layer below": (
+        metric(over=MovedFromZero),
+        "wanted an UndefinedMetricError, as nothing is before, got .* at the first layer",
+    ),
     "keeps no array": (metric(keeps=True), "got TypeError: returned float, wanted an array of float64"),
     "keeps another array": (
         metric(kept, over=over(update=last_norm), keeps=True),
-        "wanted an array of shape .* as before, got .* tokens in another order",
+        "wanted the value to stay an array of shape .*, got .* tokens in another order",
     ),
     "keeps what its bound forbids": (metric(kept, keeps=True, high=2.5), "wanted at most 2.5 as declared"),
+    "counts in halves": (metric(counts=True), "wanted a whole number, as it counts, got"),
+    "no name": (replace(metric(), name=""), "wanted a name, got ''"),
+    "one text as aliases": (metric(aliases="abc"), "wanted a tuple of names as aliases, got 'abc'"),
+    "a bound that is text": (metric(low="0"), "wanted a finite number or None as low, got '0'"),
+    "a flag that is text": (metric(on_request="no"), "wanted True or False as on_request, got 'no'"),
+    "lists as invariances": (metric(invariances=[["x"]]), "wanted a tuple of some of rotation, .* got .*'x'"),
+    "a list as direction": (metric(direction=["neither"]), "wanted a direction of higher is more anisotropic, .* got"),
+    "wants text": (metric(over=wanting_text()), "wanted a tuple of some of before, windows as wants, got 'before'"),
+    "wants what there is not": (metric(over=wanting("gradients")), r"as wants, got \('gradients',\)"),
+    "cannot be made": (metric(over=lambda: 1 / 0), "wanted a complete record, got ZeroDivisionError"),
     "no unit": (metric(unit=""), "wanted a unit, got '' "),
     "no summary": (metric(summary=""), "wanted a summary, got '' "),
     "no source": (metric(source=" "), "wanted a source, got ' ' "),
     "unknown direction": (metric(direction="up"), "wanted a direction of higher is more anisotropic, .* got 'up'"),
-    "unknown invariance": (metric(invariances=("turning",)), "wanted invariances of rotation, scale, shift, got"),
-    "unknown class": (metric(contrast="last"), "wanted a contrast of first, outlier, rest, got 'last'"),
+    "unknown invariance": (
+        metric(invariances=("turning",)),
+        "wanted a tuple of some of rotation, scale, shift as invariances, got",
+    ),
+    "unknown class": (metric(contrast="last"), "wanted a contrast of None, first, outlier, rest, got 'last'"),
     "bounds the wrong way round": (metric(low=1.0, high=0.0), "wanted low below high, got 1.0 and 0.0"),
     "undefined everywhere": (metric(never), "wanted a value on ordinary states, got none"),
-    "drawn": (metric(lambda _: float(np.random.default_rng().random())), "as before, got .* measured a second time"),
-    "asked twice": (metric(over=over(result=growing)), "as before, got .* a statistic asked a second time"),
-    "writes into its result": (metric(draining), "as before, got 0 .* a result asked about a second time"),
-    "order of tokens": (metric(over=over(update=last_norm)), "as before, got .* tokens in another order"),
-    "merges into a part": (metric(over=over(merge=into_self)), "as before, got .* the left half after a merge"),
+    "drawn": (metric(lambda _: float(np.random.default_rng().random())), "to stay .*, got .* measured a second time"),
+    "asked twice": (metric(over=over(result=growing)), "to stay .*, got .* a statistic asked a second time"),
+    "writes into its result": (metric(draining), "to stay .*, got 0 .* a result asked about a second time"),
+    "order of tokens": (metric(over=over(update=last_norm)), "to stay .*, got .* tokens in another order"),
+    "merges into a part": (metric(over=over(merge=into_self)), "to stay .*, got .* the left half after a merge"),
     "merges without copying": (
         metric(over=over(merge=sharing)),
-        "as before, got .* merged before the left one took in",
+        "to stay .*, got .* merged before the left one took in",
     ),
-    "means of blocks": (metric(over=over(update=mean_of_blocks)), "as before, got .* in 2 pieces, taken in one after"),
-    "forgets a part": (metric(over=over(merge=forgetting)), "as before, got .* in 2 pieces, merged"),
+    "means of blocks": (metric(over=over(update=mean_of_blocks)), "to stay .*, got .* in 2 pieces, taken in one after"),
+    "forgets a part": (metric(over=over(merge=forgetting)), "to stay .*, got .* in 2 pieces, merged"),
     "writes into tokens": (metric(over=over(update=doubled)), "wanted the tokens left as they were, got others"),
-    "turned": (moments(largest_coordinate, invariances=("rotation",)), "as before, got .* rotated, as declared"),
-    "scaled": (metric(invariances=("scale",)), "as before, got .* scaled by 3, as declared"),
-    "shifted": (metric(invariances=("shift",)), "as before, got .* shifted, as declared"),
+    "turned": (
+        moments(largest_coordinate, invariances=("rotation",)),
+        "to stay .*, got .* rotated; the metric declares invariance to rotation",
+    ),
+    "scaled": (
+        metric(invariances=("scale",)),
+        "to stay .*, got .* divided by 1024; the metric declares invariance to scale",
+    ),
+    "shifted": (metric(invariances=("shift",)), "to stay .*, got .* shifted; the metric declares invariance to shift"),
+    "scale shows where states are short": (
+        metric(softened, invariances=("scale",)),
+        "to stay .*, got .* divided by 1024; the metric declares invariance to scale",
+    ),
     "below its bound": (metric(low=0.5), "wanted at least 0.5 as declared, got .*, tiny"),
+    "above its bound where states are the same": (
+        moments(unless_alike, high=1.0),
+        "wanted at most 1 as declared, got 2 .*, all the same",
+    ),
     "above its bound": (metric(high=500.0), "wanted at most 500 as declared, got .*, far from zero"),
     "divides by zero": (metric(lambda f: 1.0 / mean_norm(f)), "wanted a finite number or an .*, got ZeroDivisionError"),
     "nan": (moments(lambda m: m.trace / np.float64(m.norm_var)), "got ValueError: returned (nan|inf), wanted a finite"),
@@ -273,12 +383,23 @@ BROKEN_METRICS = {
     "an update that fails": (metric(over=over(update=lambda _, tokens: tokens[0])), "a statistic that takes in tokens"),
     "prints": (metric(seeding(lambda: say("here"))), r"wanted nothing on stdout and stderr, got 'here"),
     "complains": (metric(seeding(lambda: sys.stderr.write("no"))), r"wanted nothing on stdout and stderr, got 'no"),
-    "seeds numpy": (metric(seeding(seed_numpy)), "left alone, got those of numpy in"),
-    "draws from python": (metric(seeding(random.random)), "left alone, got those of python in"),
-    "draws from torch": (metric(seeding(lambda: torch.rand(1))), "left alone, got those of torch in"),
-    "wrong without a document": (
+    "seeds numpy": (metric(seeding(seed_numpy)), "left alone, got a changed state of numpy's generator"),
+    "draws from python": (metric(seeding(random.random)), "left alone, got a changed state of python's generator"),
+    "draws from torch": (
+        metric(seeding(lambda: torch.rand(1))),
+        "left alone, got a changed state of torch's generator",
+    ),
+    "wrong without a unit": (
         metric(over=over(result=lambda self: Halved(self.found))),
-        "as of the other documents, got .* without_each at document 0",
+        "as of the other units, got .* without_each at unit 0",
+    ),
+    "leaves out documents": (
+        metric(over=ByDocument),
+        r"wanted results without units \[0, 1, 2, 3\], got \[0, .*7\] .* two documents to a unit of Tokens.runs",
+    ),
+    "leaving out empties the result": (
+        metric(over=over(result=lambda self: Emptied(dict(self.found)))),
+        "the value to stay .*, got UndefinedMetricError|wanted results without each unit that it takes, got Undefined",
     ),
 }
 
@@ -288,7 +409,7 @@ def test_a_metric_that_breaks_a_rule_is_told_so(case):
     """For each rule a metric that breaks it alone is refused in one sentence that names it, what came and where."""
     broken, wanted = BROKEN_METRICS[case]
     said = fault(testing.check_metric, broken)
-    assert said.startswith("Metric strange: wanted ")
+    assert said.startswith(f"Metric {broken.name}: wanted ")
     assert re.search(wanted, said), said
 
 
@@ -296,9 +417,10 @@ HONEST_METRICS = {
     "of norms": metric(),
     "with a contrast": metric(ratio, contrast="first"),
     "with an invariance": metric(invariances=("rotation",)),
-    "of windows": metric(mean_step, over=Steps, invariances=("rotation", "shift")),
+    "of windows": metric(over=Steps, invariances=("rotation", "shift")),
     "of layers": metric(over=Moves, invariances=("rotation", "shift")),
     "that keeps an array": metric(kept, keeps=True),
+    "that counts": moments(lambda m: float(m.count), unit="tokens", low=1.0, counts=True),
 }
 
 
@@ -307,7 +429,7 @@ def test_an_honest_metric_passes(honest):
     """Metrics that the broken ones differ from by one thing keep every rule."""
     checked = testing.check_metric(honest)
     assert checked.seconds_per_token > 0
-    assert str(checked).startswith("metric strange: 11 rules held, ")
+    assert str(checked).startswith("metric strange: 12 rules held, ")
 
 
 def fault(check, broken, **options):
@@ -394,7 +516,7 @@ BROKEN_HYPOTHESES = {
         claims(estimate=lambda _: float(np.random.default_rng().random())),
         "wanted the same verdicts from the same seed, got others",
     ),
-    "seeds numpy": (after(lambda _: seed_numpy()), "left alone, got those of numpy"),
+    "seeds numpy": (after(lambda _: seed_numpy()), "left alone, got a changed state of numpy's generator"),
     "prints": (after(lambda _: say("judging")), "wanted nothing on stdout and stderr, got 'judging"),
     "writes into a profile": (after(wipe), "wanted the profiles left as they were, got others"),
     "needs a curve": (claims(estimate=share), "got AnisoError: The profile of one has no top-eigenvalue-share"),
