@@ -405,7 +405,7 @@ BROKEN_METRICS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_METRICS)
-def test_a_metric_that_breaks_a_rule_is_told_so(case):
+def test_a_metric_that_breaks_a_rule_is_refused(case):
     """For each rule a metric that breaks it alone is refused in one sentence that names it, what came and where."""
     broken, wanted = BROKEN_METRICS[case]
     said = fault(testing.check_metric, broken)
@@ -481,6 +481,11 @@ def wipe(profiles):
         pseudo.values[:] = 0
 
 
+def measured(profile):
+    """Return whether there is any value."""
+    return any(value is not None for curve in profile.curves for value in curve.values)
+
+
 def share(profile):
     """Return a value of a curve that a profile may lack."""
     return float(profile.curve("top-eigenvalue-share", "paper", "all").array()[3])
@@ -530,13 +535,17 @@ BROKEN_HYPOTHESES = {
     ),
     "judges nothing": (
         claims(outcome="refuted", false_positive_rate=0.1),
-        "wanted not_testable where nothing was measured, got refuted",
+        "wanted not_testable where nothing was measured, got refuted .a profile of nothing but gaps",
+    ),
+    "weighs nothing": (
+        claims(outcome=lambda profile: "descriptive" if measured(profile) else "inconclusive", false_positive_rate=0.1),
+        "wanted not_testable where nothing was measured, got inconclusive .a profile of nothing but gaps",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN_HYPOTHESES)
-def test_a_hypothesis_that_breaks_a_rule_is_told_so(case):
+def test_a_hypothesis_that_breaks_a_rule_is_refused(case):
     """For each rule a hypothesis that breaks it alone is refused in one sentence that names it, what came and where."""
     broken, wanted = BROKEN_HYPOTHESES[case]
     said = fault(testing.check_hypothesis, broken)
@@ -552,9 +561,9 @@ def noise(rng):
 
 
 def test_how_often_a_false_claim_is_supported_is_held_against_what_is_declared():
-    """Over draws of a null a hypothesis may support its claim as often as it says, and not oftener."""
+    """Over draws of a null a hypothesis may support its claim as frequently as it declares, and no more."""
     bell = registry().hypothesis("bell-curve")
-    assert "it is not wrong oftener than it declares" in testing.check_hypothesis(bell, null=noise).rules
+    assert "its false positives are no more frequent than declared" in testing.check_hypothesis(bell, null=noise).rules
 
     def boasting(profiles, rng):
         return [replace(v, false_positive_rate=v.false_positive_rate and 0.1) for v in bell.test(profiles, rng)]
@@ -596,6 +605,14 @@ BROKEN_REPORTERS = {
         reporter(lambda _: [page(np.random.default_rng().bytes(8))]),
         "wanted the same bytes for the same report, got others",
     ),
+    "other bytes for three profiles": (
+        reporter(lambda report: [page(np.random.default_rng().bytes(8 if len(report.profiles) > 1 else 0))]),
+        "wanted the same bytes for the same report, got others .three profiles",
+    ),
+    "draws from python": (
+        reporter(lambda _: [page(b"%d" % (0 * random.getrandbits(8)))]),
+        "left alone, got a changed state of python's generator",
+    ),
     "writes into the report": (reporter(blank), "wanted the report left as it was, got another one"),
     "needs values": (
         reporter(lambda report: [page(b"%f" % sum(report.profiles[0].curves[0].values))]),
@@ -611,7 +628,7 @@ BROKEN_REPORTERS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_REPORTERS)
-def test_a_reporter_that_breaks_a_rule_is_told_so(case):
+def test_a_reporter_that_breaks_a_rule_is_refused(case):
     """For each rule a reporter that breaks it alone is refused in one sentence that names it, what came and where."""
     broken, wanted = BROKEN_REPORTERS[case]
     said = fault(testing.check_reporter, broken)
@@ -643,12 +660,16 @@ BROKEN_PROMPTS = {
         prompts(load=lambda: [Document(str(np.random.default_rng().random()), "A text.")]),
         "the same documents twice",
     ),
+    "draws from torch": (
+        prompts(load=lambda: len(torch.rand(1)) and [GOOD]),
+        "left alone, got a changed state of torch's generator",
+    ),
     "prints": (prompts(load=lambda: say("loading") and [GOOD]), "wanted nothing on stdout and stderr, got 'loading"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN_PROMPTS)
-def test_a_prompt_set_that_breaks_a_rule_is_told_so(case):
+def test_a_prompt_set_that_breaks_a_rule_is_refused(case):
     """For each rule a prompt set that breaks it alone is refused in one sentence that names it and what came."""
     broken, wanted = BROKEN_PROMPTS[case]
     said = fault(testing.check_prompts, broken)
@@ -747,6 +768,42 @@ def few_windows(self, documents, *, bos, max_length):
     return TransformerProbe.tokenize(self, list(documents)[:1], bos=bos, max_length=max_length)
 
 
+def first_windows(self, documents, *, bos, max_length):
+    """Read of each document the first window alone."""
+    made = TransformerProbe.tokenize(self, documents, bos=bos, max_length=max_length)
+    firsts = {window.document: window for window in reversed(made.windows)}
+    return replace(made, windows=tuple(firsts[number] for number in sorted(firsts)))
+
+
+def special_as_content(self, documents, *, bos, max_length):
+    """Take special tokens for content."""
+    made = TransformerProbe.tokenize(self, documents, bos=bos, max_length=max_length)
+    return replace(made, windows=tuple(replace(window, prefix=0, suffix=0) for window in made.windows))
+
+
+def content_as_special(self, documents, *, bos, max_length):
+    """Take the first token of the text for a special one."""
+    made = TransformerProbe.tokenize(self, documents, bos=bos, max_length=max_length)
+    return replace(made, windows=tuple(replace(window, prefix=window.prefix + 1) for window in made.windows))
+
+
+def norm_with(**changes):
+    """Return the method norm_at of norms with other fields than the model's."""
+
+    def norm_at(self, site):
+        norm = TransformerProbe.norm_at(self, site)
+        return norm and replace(norm, **{name: change(getattr(norm, name)) for name, change in changes.items()})
+
+    return norm_at
+
+
+def reading_longer(self, sites, sink):
+    """Hand on normed states five times as long."""
+    return TransformerProbe.reading(
+        self, sites, lambda site, states: sink(site, 5 * states if site.stream == "normed" else states)
+    )
+
+
 FOREIGN_PRESET = Preset("gone", "/nowhere/at/all", "a folder", bundled=True)
 
 BROKEN_ADAPTERS = {
@@ -777,6 +834,38 @@ BROKEN_ADAPTERS = {
         "wanted residual sites 0 to 2",
     ),
     "a norm that is none": (adapter(opening(changing(norm_at=lambda _self, _site: "norm"))), "wanted a Norm as wide"),
+    "a norm of another gain": (
+        adapter(opening(changing(norm_at=norm_with(gain=lambda gain: 1.001 * gain)))),
+        "wanted what the norm of norm_at makes of residual states, got states that are 0.001 of theirs off .*0.normed",
+    ),
+    "a norm of another eps": (
+        adapter(opening(changing(norm_at=norm_with(eps=lambda _: None)))),
+        "wanted what the norm of norm_at makes of residual states",
+    ),
+    "a norm of another kind": (
+        adapter(opening(changing(norm_at=norm_with(kind=lambda _: "layernorm")))),
+        "wanted what the norm of norm_at makes of residual states",
+    ),
+    "normed states too long": (
+        adapter(opening(lambda probe: Foreign(changing(reading=reading_longer)(probe)))),
+        "wanted what the norm of norm_at makes of residual states, got states that are 4 of theirs off",
+    ),
+    "windows left out": (
+        adapter(opening(changing(tokenize=first_windows))),
+        "wanted the tokens of each text between prefix and suffix, got others .*windows of 9 tokens",
+    ),
+    "special tokens as content": (
+        adapter(opening(changing(tokenize=special_as_content))),
+        "wanted the tokens of each text between prefix and suffix, got others .*--bos add",
+    ),
+    "content as special tokens": (
+        adapter(opening(changing(tokenize=content_as_special))),
+        "wanted the (tokens of each text between prefix and suffix|same special tokens around each window)",
+    ),
+    "seeds numpy": (
+        adapter(opening(lambda probe: seed_numpy() or probe)),
+        "left alone, got a changed state of numpy's generator",
+    ),
     "windows too long": (adapter(opening(changing(tokenize=long_windows))), "wanted windows of at most 9 tokens"),
     "documents left out": (adapter(opening(changing(tokenize=few_windows))), "wanted windows of each document, got"),
     "states of the batch": (
@@ -788,7 +877,7 @@ BROKEN_ADAPTERS = {
         "wanted states of width 16, got 15",
     ),
     "other states": (
-        adapter(opening(changing(reading=reading_as(lambda states: states + 1)))),
+        adapter(opening(changing(reading=reading_as(lambda states: states + 1), norm_at=lambda *_: None))),
         "wanted the states of output_hidden_states, got some that are .* off .*site 0.residual",
     ),
     "a hook left behind": (adapter(opening(changing(reading=leaving_a_hook))), "wanted the model's hooks as they were"),
@@ -808,7 +897,7 @@ def few_stand_ins(monkeypatch):
 
 @pytest.mark.parametrize("case", BROKEN_ADAPTERS)
 @pytest.mark.usefixtures("few_stand_ins")
-def test_an_adapter_that_breaks_a_rule_is_told_so(case):
+def test_an_adapter_that_breaks_a_rule_is_refused(case):
     """For each rule an adapter that breaks it alone is refused in one sentence that names it, what came and where."""
     broken, wanted = BROKEN_ADAPTERS[case]
     said = fault(testing.check_adapter, broken)
@@ -821,11 +910,11 @@ def test_an_adapter_is_checked_on_what_it_takes_or_is_given(tmp_path):
     """Without a bundled model an adapter is checked on a tiny one of its family, or on the folder that it is given."""
     assert "the model is left as it was" in testing.check_adapter(adapter()).rules
     folder = testing.tiny_model(tmp_path / "mine", "llama", num_hidden_layers=3)
-    assert len(testing.check_adapter(adapter(), folder).rules) == 7
+    assert len(testing.check_adapter(adapter(), folder).rules) == 8
     assert "gpt2" in fault(testing.check_adapter, adapter(), model=testing.tiny_model(tmp_path / "other", "gpt2"))
 
 
 @pytest.mark.usefixtures("few_stand_ins")
 def test_a_probe_of_another_make_is_checked_without_its_model():
     """Of a probe that is no TransformerProbe only what a probe promises is checked, and its model is left out."""
-    assert len(testing.check_adapter(adapter(opening(Foreign))).rules) == 5
+    assert len(testing.check_adapter(adapter(opening(Foreign))).rules) == 6
