@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.answers import Answers, StatisticError, evaluate, hearing, quiet_plugin, said
 from aniso_core.contracts import WANTS, Metric, Statistic
-from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
+from aniso_core.errors import NO_TOKENS, OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.limits import TimeLimitError, limited
 from aniso_core.moments import SPECTRA, Moments, decompose
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
@@ -242,8 +242,7 @@ class _SiteResults:
         """Return the statistic's result over the classes; raises UndefinedMetricError where they hold no token."""
         there = tuple(name for name in CLASSES if name in classes and (maker, self.site, name) in self._held)
         if not there:
-            message = "no token belongs to this token set here"
-            raise UndefinedMetricError(message)
+            raise UndefinedMetricError(NO_TOKENS)
         if (maker, there) not in self._made:
             with quiet_plugin():
                 merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))

@@ -87,7 +87,7 @@ class Tokens:
     half precision that the model gave, None where it gave more. `runs` are the units of uncertainty (a document, or
     several that are left out together) and how many tokens each has in a row; empty where nothing is left out later.
 
-    The rest is None but for statistics that want it. `before` float[n, d'] are the states of the same tokens at the
+    The rest is None but for statistics that want it. `before` float[n, d] are the states of the same tokens at the
     layer measured before this one in the same stream, None at the first. `window` int64[n] tells the windows of one
     batch apart. `own` bool[n] marks the tokens of the class that is taken in; the others are of later classes.
     """

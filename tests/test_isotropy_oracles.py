@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import aniso_core as aniso
 from aniso_core.plugins import registry
-from aniso_isotropy import alignment
+from aniso_isotropy import cka
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -144,9 +144,9 @@ def test_values_are_those_of_the_packages(name, rel, run, told):
 
 
 @pytest.mark.parametrize(("debiased", "name"), [(True, "debiased"), (False, "plain")])
-def test_alignment_is_that_of_the_package(debiased, name, run, told):
+def test_cka_is_that_of_the_package(debiased, name, run, told):
     """CKA of documents' means between all layers, plain and debiased, is that of ckatorch."""
-    assert np.allclose(alignment(run[0], debiased=debiased), told[name], rtol=0, atol=1e-6)
+    assert np.allclose(cka(run[0], debiased=debiased), told[name], rtol=0, atol=1e-6)
 
 
 def test_entropies_are_those_of_stored_states(run):
