@@ -89,9 +89,7 @@ def test_what_cannot_be_compared_is_refused():
     a = profile([rng().standard_normal((9, 6))])
     with pytest.raises(AnisoError, match="m and n were measured on different texts, and CKA compares documents"):
         cka(a, profile([np.eye(9)], name="n", sha256="cd"))
-    with pytest.raises(
-        AnisoError, match=r"CKA needs 4 documents with all tokens at every layer and found 3; measure more"
-    ):
+    with pytest.raises(AnisoError, match=r"CKA needs 4 documents with all tokens at every layer and found 3"):
         cka(a, profile([np.eye(3)]))
     with pytest.raises(AnisoError, match=r"kept no document-gram .* residual/all"):
         cka(a, tokens="bulk")

@@ -1,9 +1,11 @@
 """A stranger's distribution that was written against aniso 0.1 and never since: what it uses must go on working."""
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,17 @@ def test_the_stranger_keeps_the_rules_but_one():
                 testing.check_metric(item.value)
         else:
             testing.CHECKS[item.kind](item.value)
+
+
+def test_the_other_stranger_breaks_rules_as_many_do(monkeypatch):
+    """aniso-nearest-gap, which test_plugins.py measures all the same, names no source and fails on states of width 1."""
+    monkeypatch.syspath_prepend(FROZEN.parent / "aniso-nearest-gap")
+    (gap,) = importlib.import_module("aniso_nearest_gap").aniso_metrics()
+    with pytest.raises(AssertionError, match="wanted a source, got ''"):
+        testing.check_metric(gap)
+    with pytest.raises(AssertionError, match=r"got IndexError: .* of width 1, "):
+        testing.check_metric(replace(gap, source="a stranger"))
+    del sys.modules["aniso_nearest_gap"]
 
 
 def shares(folder):
