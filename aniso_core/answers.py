@@ -1,4 +1,4 @@
-"""What a fold is told when it asks its metrics: values, gaps, pseudo-values and failures, gathered into curves."""
+"""What metrics return when a fold asks them: values, gaps, pseudo-values and failures, gathered into curves."""
 
 import contextlib
 import io
@@ -155,8 +155,8 @@ def quiet_plugin() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hearing(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell, in a few words, what was printed and warned of in the block when it ends; nothing reaches the screen."""
+def hearing(note: Callable[[str], None]) -> Iterator[None]:
+    """Note, in a few words, what was printed and warned of in the block when it ends; nothing reaches the screen."""
     printed = io.StringIO()
     token = _heard.set(True)
     try:
@@ -166,9 +166,9 @@ def hearing(tell: Callable[[str], None]) -> Iterator[None]:
     finally:
         _heard.reset(token)
         for warning in caught[:1]:
-            tell(f"warned: {visible(warning.message)}")
+            note(f"warned: {visible(warning.message)}")
         if printed.getvalue().strip():
-            tell(f"printed: {visible(printed.getvalue().strip())}")
+            note(f"printed: {visible(printed.getvalue().strip())}")
 
 
 _heard: ContextVar[bool] = ContextVar("heard", default=False)

@@ -16,7 +16,7 @@ SIZE = 1000
 _SEED = 0x616E69736F
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
-_TELLING = 8
+_ORDERING = 8
 """Coordinates that put states of the same rank in order; two that share these are the same state."""
 
 Ranks = NDArray[np.uint64]
@@ -71,7 +71,7 @@ class TokenSample:
             raise UndefinedMetricError(message)
         held = self._rows.held.numpy()
         # A sum depends on the order of its terms, so the order in which tokens came must not show.
-        order = np.lexsort((*held[chosen, :_TELLING].T, ranks[chosen]))
+        order = np.lexsort((*held[chosen, :_ORDERING].T, ranks[chosen]))
         return np.asarray(held[chosen[order]])
 
     def _take_in(self, ranks: Ranks, states: torch.Tensor) -> None:

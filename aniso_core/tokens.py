@@ -88,8 +88,8 @@ class Tokens:
     several that are left out together) and how many tokens each has in a row; empty where nothing is left out later.
 
     The rest is None but for statistics that want it. `before` float[n, d] are the states of the same tokens at the
-    layer measured before this one in the same stream, None at the first. `window` int64[n] tells the windows of one
-    batch apart. `own` bool[n] marks the tokens of the class that is taken in; the others are of later classes.
+    layer measured before this one in the same stream, None at the first. `window` int64[n] numbers the windows of one
+    batch. `own` bool[n] marks the tokens of the class that is taken in; the others are of later classes.
     """
 
     states: "torch.Tensor"
@@ -125,7 +125,7 @@ class Tokens:
 
     @classmethod
     def of(cls, states: "torch.Tensor | NDArray[np.floating]", document: Sequence[int] | None = None) -> "Tokens":
-        """Return loose states float[n, d] as tokens (of one document unless told), as tests and plugins need them."""
+        """Return loose states float[n, d] as tokens (of one document by default), as tests and plugins need them."""
         import torch
 
         held = torch.as_tensor(states)

@@ -115,7 +115,7 @@ def test_the_stranger_keeps_the_rules_but_one():
 
 
 def test_the_other_stranger_breaks_rules_as_many_do(monkeypatch):
-    """aniso-nearest-gap, which test_plugins.py measures all the same, names no source and fails on states of width 1."""
+    """aniso-nearest-gap, which test_plugins.py measures all the same, names no source and fails at width 1."""
     monkeypatch.syspath_prepend(FROZEN.parent / "aniso-nearest-gap")
     (gap,) = importlib.import_module("aniso_nearest_gap").aniso_metrics()
     with pytest.raises(AssertionError, match="wanted a source, got ''"):

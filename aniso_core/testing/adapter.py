@@ -3,22 +3,22 @@
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 
 from aniso_core.anatomy import dissect, no_cache
 from aniso_core.batches import Batch, Layout, plan_batches
-from aniso_core.contracts import Adapter, BosRule, ModelRequest, Probe
+from aniso_core.contracts import Adapter, ModelRequest, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.families import apply_norm
 from aniso_core.records import STREAMS, Norm, Profile, Site
 from aniso_core.testing.models import tiny_model
 from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
-from aniso_core.tokens import Document, Window
+from aniso_core.testing.windows import whole_texts
+from aniso_core.tokens import Window
 from aniso_core.transformer import TransformerProbe
 
 STAND_INS = ("llama", "gpt_neox", "gemma", "gpt2", "bert")
@@ -26,11 +26,6 @@ STAND_INS = ("llama", "gpt_neox", "gemma", "gpt2", "bert")
 
 _OFF = 2e-5
 """Relative distance of a token's float32 states in two batches, by rounding alone (4.3e-6 in a model of 30 blocks)."""
-
-_SHORT = 9
-"""A window, in tokens, that some of the texts do not fit in."""
-
-_TEXTS = ("A river.", "Nobody had asked for it, and few had seen it.", "Seven lamps, eight, nine.", "x")
 
 States = dict[tuple[Site, int, int], torch.Tensor]
 
@@ -55,7 +50,7 @@ def check_adapter(adapter: Adapter, model: str | Path | None = None) -> Checked:
             probe = adapter.open(ModelRequest(chosen[0], device="cpu", dtype="float32"))
         where, before = f"model {probe.info.name}", _condition(probe)
         _sites(about, probe, where)
-        windows = _windows(about, probe, where)
+        windows = whole_texts(about, probe, where)
         _norms(about, probe, _batches(about, probe, windows, where), where)
         if isinstance(probe, TransformerProbe):
             _published_states(about, probe, windows, where)
@@ -123,31 +118,6 @@ def _sites(about: str, probe: Probe, where: str) -> None:
         want(known, about, "a Norm as wide as the model, or None", norm, f"{where}, site {site.key}")
 
 
-def _windows(about: str, probe: Probe, where: str) -> tuple[Window, ...]:
-    """Return the windows of some texts, the longest of them split."""
-    documents = [Document(str(number), text) for number, text in enumerate(_TEXTS)]
-    with wanting(about, "windows", f"{where}, --bos omit"):
-        bare = _contents(probe.tokenize(documents, bos="omit", max_length=None).windows)
-    for bos in get_args(BosRule):
-        how = f"{where}, --bos {bos}"
-        with wanting(about, "windows", how):
-            made, again, whole = (probe.tokenize(documents, bos=bos, max_length=n) for n in (_SHORT, _SHORT, None))
-        want(made == again, about, "the same windows twice", "others", how)
-        longest = max(len(window.ids) for window in made.windows)
-        want(longest <= _SHORT, about, f"windows of at most {_SHORT} tokens, as asked for", longest, how)
-        numbers = sorted({window.document for window in made.windows})
-        want(numbers == list(range(len(_TEXTS))), about, "windows of each document", numbers, how)
-        for found, size in ((made, f"windows of {_SHORT} tokens"), (whole, "windows as long as can be")):
-            # What the tokenizer adds shows where prefix and suffix do not cover it.
-            same = _contents(found.windows) == bare
-            want(same, about, "the tokens of each text between prefix and suffix", "others", f"{how}, {size}")
-            special = {(w.ids[: w.prefix], w.ids[len(w.ids) - w.suffix :]) for w in found.windows}
-            want(len(special) == 1, about, "the same special tokens around each window", special, f"{how}, {size}")
-    # Numbered anew: document and position identify a state, and a document may be several windows.
-    windows = probe.tokenize(documents, bos="auto", max_length=None).windows
-    return tuple(replace(window, document=number) for number, window in enumerate(windows))
-
-
 def states_of(probe: Probe, batches: Sequence[Batch]) -> States:
     """Return each token's state float[d] by (site, document, position); windows are one a document."""
     found: States = {}
@@ -161,15 +131,6 @@ def states_of(probe: Probe, batches: Sequence[Batch]) -> States:
 
         with probe.reading(probe.sites, sink) as run:
             run(batch)
-    return found
-
-
-def _contents(windows: Sequence[Window]) -> dict[int, tuple[int, ...]]:
-    """Return the ids of each document that are no special tokens, its windows joined."""
-    found: dict[int, tuple[int, ...]] = {}
-    for window in windows:
-        content = window.ids[window.prefix : len(window.ids) - window.suffix]
-        found[window.document] = found.get(window.document, ()) + content
     return found
 
 

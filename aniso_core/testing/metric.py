@@ -1,22 +1,20 @@
 """Checks a metric and its statistic: what docs/plugins.md asks of them, on seeded states."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import torch
 
 from aniso_core.answers import evaluate
-from aniso_core.contracts import WANTS, Direction, Invariance, Metric
+from aniso_core.contracts import Invariance, Metric
 from aniso_core.records import Array
 from aniso_core.running import RunningMoments
 from aniso_core.testing.clouds import ORDINARY, Cloud, degenerate, shapes
+from aniso_core.testing.record import complete
 from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
 from aniso_core.testing.subject import Subject, results, shown, staying
-from aniso_core.tokens import CLASSES
 
 _SAME = 1e-12
 """Relative distance of a number to itself: where an array begins in memory may change its last bits."""
@@ -40,35 +38,6 @@ def check_metric(metric: Metric, *, tolerance: float = 1e-5) -> Checked:
             rule(subject)
         cost = _seconds_per_token(subject)
     return Checked("metric", metric.name, tuple(_RULES), cost)
-
-
-def _record(given: Subject) -> None:
-    metric, about, where = given.metric, given.about, "in its record"
-    with wanting(about, "a complete record", where):
-        for name in ("name", "unit", "summary", "source"):
-            text = getattr(metric, name)
-            want(isinstance(text, str) and text.strip(), about, f"a {name}", repr(text), where)
-        for name in ("low", "high"):
-            bound = getattr(metric, name)
-            number = isinstance(bound, (int, float)) and math.isfinite(bound)
-            want(bound is None or number, about, f"a finite number or None as {name}", repr(bound), where)
-        low, high = metric.low, metric.high
-        want(low is None or high is None or low < high, about, "low below high", f"{low} and {high}", where)
-        for name, known in (("direction", get_args(Direction)), ("contrast", (None, *CLASSES))):
-            said, one = ", ".join(map(str, known)), getattr(metric, name)
-            want(one in known, about, f"a {name} of {said}", repr(one), where)
-        for name, several, words in (
-            ("invariances", metric.invariances, get_args(Invariance)),
-            ("wants", getattr(metric.over(), "wants", ()), WANTS),
-        ):
-            held = isinstance(several, tuple) and all(one in words for one in several)
-            want(held, about, f"a tuple of some of {', '.join(words)} as {name}", repr(several), where)
-        aliases = metric.aliases
-        held = isinstance(aliases, tuple) and all(isinstance(alias, str) and alias.strip() for alias in aliases)
-        want(held, about, "a tuple of names as aliases", repr(aliases), where)
-        for name in ("keeps", "on_request", "counts"):
-            flag = getattr(metric, name)
-            want(isinstance(flag, bool), about, f"True or False as {name}", repr(flag), where)
 
 
 def _value(given: Subject) -> None:
@@ -235,7 +204,7 @@ def _seconds_per_token(given: Subject) -> float:
 
 
 _RULES: dict[str, Callable[[Subject], None]] = {
-    "its record is complete": _record,
+    "its record is complete": complete,
     "it has a value on ordinary states": _value,
     "it has the same value twice": _again,
     "it does not depend on the order of tokens": _order,
