@@ -1,4 +1,4 @@
-"""What a fold is told when it asks its metrics: values, gaps, pseudo-values and failures, gathered into curves."""
+"""What metrics return when a fold asks them: values, gaps, pseudo-values and failures, gathered into curves."""
 
 import math
 import numbers
@@ -59,12 +59,13 @@ class Answers:
         without: Sequence[Mapping[int, Any]],
     ) -> None:
         """Keep the pseudo-values of a value, or why there are none."""
-        from aniso_core.intervals import pseudo_values
+        from aniso_core.intervals import pseudo_values, require_units
 
         name, site, tokens = key
         if (name, site.stream, tokens) in self.no_interval:
             return
         try:
+            require_units(without[0], self.units)
             self.pseudo[key] = pseudo_values(metric, value, results, without)
         except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
             reason = str(error) if isinstance(error, UndefinedMetricError) else said(error)

@@ -50,6 +50,10 @@ class Statistic(Protocol):
     `update` takes tokens in, `merge` returns the statistic of both parts and leaves both as they were, `result`
     may be asked at any time and changes nothing. What comes out does not depend on how the tokens were cut. A
     class attribute `wants`, a tuple of some of WANTS, asks for more than the tokens of one class at one site.
+
+    A result with a method `without_each()` gives its metrics intervals: it returns the results without each unit of
+    uncertainty, by unit. Units are those of `Tokens.runs`, not documents: where there are more than 64 documents, or
+    texts repeat, a unit is several of them.
     """
 
     def update(self, tokens: Tokens) -> None:
@@ -98,6 +102,8 @@ class Metric:
     on_request: bool = False
     """Whether it is measured only where it is named, as what costs much should be; `--metric default --metric NAME`
     measures it beside the others."""
+    counts: bool = False
+    """Whether the number moves in whole steps, so that leaving out documents gives no interval."""
 
 
 @dataclass(frozen=True)

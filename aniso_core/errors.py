@@ -1,5 +1,8 @@
 """The errors that aniso raises for a user's mistake or a plugin's fault."""
 
+NO_TOKENS = "no token belongs to this token set here"
+"""Why a statistic that saw nothing has no result."""
+
 
 class AnisoError(Exception):
     """Report what was wanted, what came and what to do, in one sentence for the user."""

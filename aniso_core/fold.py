@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.answers import Answers, StatisticError, evaluate
 from aniso_core.contracts import WANTS, Metric, Statistic
-from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
+from aniso_core.errors import NO_TOKENS, OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
 from aniso_core.isolation import isolated, said, waiting_for
 from aniso_core.limits import TimeLimitError
 from aniso_core.moments import SPECTRA, Moments, decompose
@@ -251,8 +251,7 @@ class _SiteResults:
         """Return the statistic's result over the classes; raises UndefinedMetricError where they hold no token."""
         there = tuple(name for name in CLASSES if name in classes and (maker, self.site, name) in self._held)
         if not there:
-            message = "no token belongs to this token set here"
-            raise UndefinedMetricError(message)
+            raise UndefinedMetricError(NO_TOKENS)
         if (maker, there) not in self._made:
             merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))
             self._made[maker, there] = merged.result()

@@ -12,12 +12,17 @@ from aniso_core.inference.matrix import interval
 from aniso_core.records import Array
 
 
-def pseudo_values(metric: Metric, value: float, results: Sequence[Any], without: Sequence[Mapping[int, Any]]) -> Any:
+def pseudo_values(
+    metric: Metric, value: float, results: Sequence[Any], without: Sequence[Mapping[int, Any]]
+) -> dict[int, float]:
     """Return n * value - (n - 1) * value(-u) for each of n units u, as {u: pseudo-value}.
 
     `results` are what the metric was asked about, `without` those results without each unit; a unit that a later one
-    lacks leaves it as it is. Raises UndefinedMetricError where the metric has no value without some unit.
+    lacks leaves it as it is. Raises UndefinedMetricError where the metric counts or has no value without some unit.
     """
+    if metric.counts:
+        message = "a count moves in whole steps, so leaving out documents gives no interval"
+        raise UndefinedMetricError(message)
     units = without[0]
     if not units:
         message = "what single documents hold of this statistic was not kept"
@@ -27,10 +32,17 @@ def pseudo_values(metric: Metric, value: float, results: Sequence[Any], without:
         others = (each.get(unit, whole) for each, whole in zip(without[1:], results[1:], strict=True))
         number = float(metric.of(left, *others))
         if not math.isfinite(number):
-            message = "it cannot be told from sums over documents"
+            message = "it cannot be computed from sums over documents"
             raise UndefinedMetricError(message)
         found[unit] = len(units) * value - (len(units) - 1) * number
     return found
+
+
+def require_units(without: Mapping[int, Any], units: int) -> None:
+    """Raise UndefinedMetricError where results without each unit are by something else than one of so many units."""
+    if any(unit not in range(units) for unit in without):
+        message = "without_each gave results for documents, not for units; take the units from Tokens.runs"
+        raise UndefinedMetricError(message)
 
 
 def bounds(values: Array, metric: Metric) -> tuple[Array, Array, Array, Array]:

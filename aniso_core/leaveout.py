@@ -82,7 +82,7 @@ class About(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Remainders:
-    """What is left of a scatter matrix without each unit; eigenvalues are told of all at once when one is asked about.
+    """What is left of a scatter matrix without each unit; eigenvalues of all are computed at once, when one is wanted.
 
     `out` float64[m, d] are factors of what units take out of the scatter of `whole`, those of unit u at
     `edges[u]:edges[u + 1]`, the move of the mean last; `missed` float64[units] is what squares of scatters lack.
@@ -124,7 +124,7 @@ class Remainders:
 
     @cached_property
     def about(self) -> About:
-        """What is told of each remainder."""
+        """What is known of each remainder."""
         whole, out, starts = self.whole, self.out, self.edges[:-1]
         span = whole.leading_directions
         total, squares = whole.trace * (whole.count - 1), whole.square_trace * (whole.count - 1) ** 2

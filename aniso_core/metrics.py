@@ -32,7 +32,8 @@ def eigenvalue_variance(m: Moments) -> float:
     if m.count < 2:  # noqa: PLR2004 - a variance needs two states
         message = "one token has no variance"
         raise UndefinedMetricError(message)
-    return m.square_trace / m.width - (m.trace / m.width) ** 2
+    # Trace and square are sums that round apart, so that the difference may come out below zero.
+    return max(m.square_trace / m.width - (m.trace / m.width) ** 2, 0.0)
 
 
 def eigenvalue_dispersion(m: Moments) -> float:

@@ -1,13 +1,17 @@
-"""`pytest --aniso-check`: a test of each thing that installed plugins provide, so that their authors write none.
+"""`pytest --aniso-check`: a test of each installed plugin and of all that it provides, so that authors write none.
 
 Every pytest beside an installed aniso loads this module, so it imports nothing heavy until the option is given.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import pytest
 
+from aniso_core.hookspecs import PROJECT
 from aniso_core.plugins import KINDS, BrokenPlugin, Item, official_distributions, registry
 
 _HELD = "aniso"
@@ -54,38 +58,65 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(line)
 
 
-class _Check(pytest.Item):
-    """The check of one thing, or the failure of a plugin that is left out."""
+@dataclass(frozen=True)
+class _Module:
+    """The module of a plugin that loaded."""
 
-    def __init__(self, *, thing: Item | BrokenPlugin, **kwargs: Any) -> None:
+    name: str
+    distribution: str
+    module: str
+
+
+_Thing = Item | BrokenPlugin | _Module
+
+
+class _Check(pytest.Item):
+    """The check of one thing or of a plugin's module, or the failure of a plugin that is left out."""
+
+    def __init__(self, *, thing: _Thing, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._thing = thing
 
     def runtest(self) -> None:
         """Check the thing; what held goes into the report."""
         from aniso_core.testing import CHECKS
+        from aniso_core.testing.module import check_module
 
-        if isinstance(self._thing, BrokenPlugin):
-            pytest.fail(str(self._thing), pytrace=False)
-        self.user_properties.append((_HELD, str(CHECKS[self._thing.kind](self._thing.value))))
+        thing = self._thing
+        if isinstance(thing, BrokenPlugin):
+            pytest.fail(str(thing), pytrace=False)
+        if isinstance(thing, _Module):
+            checked = check_module(thing.name, thing.module)
+        else:
+            checked = CHECKS[thing.kind](thing.value)
+        self.user_properties.append((_HELD, str(checked)))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the sentence that says what is wrong; of anything else the traceback."""
         return str(excinfo.value) if isinstance(excinfo.value, AssertionError) else super().repr_failure(excinfo, style)
 
 
-def _provided(wanted: str) -> list[Item | BrokenPlugin]:
+def _provided(wanted: str) -> list[_Thing]:
     """Return what a distribution provides, or what all do that do not ship with aniso, and what of it is left out."""
     known, ours = registry(), {_normal(name) for name in official_distributions()}
-    found: list[Item | BrokenPlugin] = [item for kind in KINDS for item in known.items(kind)]
-    found += known.broken
+    found: list[_Thing] = [item for kind in KINDS for item in known.items(kind)]
+    found += [*known.broken, *_modules()]
     named = [(_normal((thing.plugin if isinstance(thing, Item) else thing).distribution), thing) for thing in found]
     return [thing for name, thing in named if (name == _normal(wanted) if wanted else name not in ours)]
+
+
+def _modules() -> Iterator[_Module]:
+    """Yield the modules of the plugins that loaded."""
+    loaded = {(plugin.name, plugin.distribution) for plugin in registry().plugins}
+    for point in metadata.entry_points(group=PROJECT):
+        distribution = point.dist.metadata["Name"] if point.dist else "unknown"
+        if (point.name, distribution) in loaded:
+            yield _Module(point.name, distribution, point.module)
 
 
 def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def _name(thing: Item | BrokenPlugin) -> str:
+def _name(thing: _Thing) -> str:
     return f"aniso-check[{thing.kind if isinstance(thing, Item) else 'plugin'}-{thing.name}]"

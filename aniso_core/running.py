@@ -7,7 +7,7 @@ through the n x n side; beyond that they are absorbed, a block at a time, into s
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from aniso_core.errors import UndefinedMetricError
+from aniso_core.errors import NO_TOKENS, UndefinedMetricError
 from aniso_core.moments import Moments
 from aniso_core.records import Array
 
@@ -66,8 +66,7 @@ class RunningMoments:
         if self._sums is not None:
             return _of_many(self._sums, self._rows, self._runs, self._peak)
         if not len(self._rows):
-            message = "no token belongs to this token set here"
-            raise UndefinedMetricError(message)
+            raise UndefinedMetricError(NO_TOKENS)
         return _of_few(self._rows.held, self._runs, self._peak)
 
     def _take_in(self, rows: "torch.Tensor", norms: "torch.Tensor", runs: "Runs") -> None:

@@ -6,26 +6,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aniso_core.errors import UndefinedMetricError
+from aniso_core.errors import NO_TOKENS, UndefinedMetricError
 from aniso_core.memory import Rows
 from aniso_core.tokens import Tokens
 
 SIZE = 1000
-"""Tokens in a sample: what compares each with each costs the square of it, a standard error falls with the root."""
+"""Tokens in a sample; pairwise methods cost its square, and standard errors fall with its square root."""
 
 _SEED = 0x616E69736F
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
-_TELLING = 8
+_ORDERING = 8
 """Coordinates that put states of the same rank in order; two that share these are the same state."""
 
 Ranks = NDArray[np.uint64]
 
 
 class TokenSample:
-    """The tokens of lowest rank, at most `size` of them, for what no sum over tokens tells.
+    """The tokens of lowest rank, at most `size` of them, for metrics that sums over tokens cannot give.
 
-    A metric is `over` it, or over a class of its own that makes something of `states`. Rank is a hash of document and
+    A metric is `over` it, or over a subclass whose `result` is computed from `states()`. Rank is a hash of document and
     position, so that the sample is the same at every layer, in every model with the same tokenizer, and in whatever
     order and batches tokens come. Tokens of one rank, as those at one position in the several windows of a document,
     are in the sample together or not at all.
@@ -61,15 +61,17 @@ class TokenSample:
         """
         ranks = self._ranks
         if not len(ranks):
-            message = "no token belongs to this token set here"
-            raise UndefinedMetricError(message)
+            raise UndefinedMetricError(NO_TOKENS)
         chosen = np.flatnonzero(ranks < ranks.max()) if len(ranks) > self._size else np.arange(len(ranks))
         if not len(chosen):
-            message = f"a document has over {self._size} windows and leaves the sample no room; cut it into several"
+            message = (
+                f"more than {self._size} windows of one document share a position, so no sample can be drawn; "
+                "split the document"
+            )
             raise UndefinedMetricError(message)
         held = self._rows.held.numpy()
         # A sum depends on the order of its terms, so the order in which tokens came must not show.
-        order = np.lexsort((*held[chosen, :_TELLING].T, ranks[chosen]))
+        order = np.lexsort((*held[chosen, :_ORDERING].T, ranks[chosen]))
         return np.asarray(held[chosen[order]])
 
     def _take_in(self, ranks: Ranks, states: torch.Tensor) -> None:

@@ -111,7 +111,7 @@ class Tokens:
     """Units of uncertainty (a document, or several that are left out together) and how many tokens each has in a row;
     empty where nothing is left out later."""
     before: "torch.Tensor | None" = None
-    """float[n, d'], states of the same tokens at the layer measured before this one in the same stream; None at the
+    """float[n, d], states of the same tokens at the layer measured before this one in the same stream; None at the
     first."""
     window: "torch.Tensor | None" = None
     """int64[n], tells the windows of one batch apart."""
@@ -141,7 +141,7 @@ class Tokens:
 
     @classmethod
     def of(cls, states: "torch.Tensor | NDArray[np.floating]", document: Sequence[int] | None = None) -> "Tokens":
-        """Return loose states float[n, d] as tokens (of one document unless told), as tests and plugins need them."""
+        """Return loose states float[n, d] as tokens (of one document by default), as tests and plugins need them."""
         import torch
 
         held = torch.as_tensor(states)

@@ -22,7 +22,7 @@ from aniso_core.plugins import registry
 from aniso_core.sampling import TokenSample
 from aniso_core.tokens import Tokens
 from aniso_dimension.neighbours import neighbours
-from aniso_isotropy import alignment
+from aniso_isotropy import cka
 
 LIMIT = Target("at most", 1e-6)
 MODELS = ("gemma", "pythia")
@@ -33,7 +33,7 @@ ORDERS = (2, 4, 8, 16, 32, 64)
 ENTROPIES = ("matrix-entropy-1", "matrix-entropy-2", "matrix-entropy-half")
 GRIDE = tuple(f"gride-{order}" for order in ORDERS[1:])
 SCALES = tuple(f"neighbour-distance-{order}" for order in ORDERS)
-KEPT = {"alignment": True, "alignment, not debiased": False}
+KEPT = {"cka": True, "cka, not debiased": False}
 """What is told of a whole profile that kept `document-gram`, and whether it is debiased."""
 
 NOTE = """\
@@ -49,8 +49,8 @@ CONVENTIONS = {
     **dict.fromkeys(
         ENTROPIES, "ln of the Vendi score of that order, all tokens together; Skean et al. have it of each prompt"
     ),
-    "alignment": "documents' means, each two layers of one model",
-    "alignment, not debiased": "documents' means, each two layers of one model",
+    "cka": "documents' means, each two layers of one model",
+    "cka, not debiased": "documents' means, each two layers of one model",
     "two-nn": "maximum likelihood, no ratio discarded; by default a line is fitted without the largest tenth",
     **dict.fromkeys(GRIDE, "DADApy's filter, which drops ratios far above the median, is switched off"),
     "mle-10": "inverses averaged over states",
@@ -189,7 +189,7 @@ def measured(adapter: str, folder: Path) -> Iterator[Case]:
         {"states": rows[:, :, 2:], "document": rows[0, :, 0]},
         # A metric of two layers has no value at the first.
         {metric: values[metric.startswith("layer-") :] for metric, values in curves.items()}
-        | {name: alignment(profile, debiased=debiased) for name, debiased in KEPT.items()},
+        | {name: cka(profile, debiased=debiased) for name, debiased in KEPT.items()},
     )
     for layer, points in zip(layers, sampled.found, strict=False):
         ours = {metric: values[layer] for metric, values in curves.items()}

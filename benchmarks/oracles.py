@@ -80,8 +80,8 @@ def ckatorch(given: Given) -> Told:
     means = torch.stack([layers[:, document == number].mean(dim=1) for number in np.unique(document)], dim=1)
     return {
         "layer-cka": [float(cka_base(x, y)) for x, y in pairwise(layers)],
-        "alignment": [[float(cka_batch(x[None], y[None])) for y in means] for x in means],
-        "alignment, not debiased": [[float(cka_base(x, y)) for y in means] for x in means],
+        "cka": [[float(cka_batch(x[None], y[None])) for y in means] for x in means],
+        "cka, not debiased": [[float(cka_base(x, y)) for y in means] for x in means],
     }
 
 

@@ -15,7 +15,7 @@ from aniso_core import engine
 from aniso_core.anatomy import dissect
 from aniso_core.batches import plan_batches
 from aniso_core.errors import AnisoError
-from aniso_core.families import apply_norm
+from aniso_core.families import apply_norm, recognise
 from aniso_core.metrics import aniso_metrics
 from aniso_core.records import Site
 from aniso_core.testing.adapter import states_of
@@ -122,6 +122,24 @@ def test_norm_explains_the_normed_stream(kind):
         for residual, normed in pairs:
             made = apply_norm(norm, residual.double().numpy())
             assert np.allclose(made, normed.double().numpy(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", [torch.nn.RMSNorm, torch.nn.LayerNorm])
+@pytest.mark.parametrize("width", [2, 768, 4096])
+def test_norms_of_wide_states_are_recognised(norm, width):
+    """However wide a norm is, its kind, gain and eps are found: it is asked about no coordinate near zero."""
+    module = norm(width, eps=1e-6)
+    gain = torch.linspace(0.5, 2, width)
+    module.weight.data.copy_(gain)
+
+    def apply(x):
+        with torch.inference_mode():
+            return module(torch.from_numpy(x).float()).double().numpy()
+
+    found = recognise(apply, width)
+    assert found.kind == norm.__name__.lower()
+    assert found.gain == pytest.approx(gain.double().numpy(), rel=1e-5)
+    assert found.eps == pytest.approx(1e-6, rel=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,18 @@ LIBRARIES = {
         "psutil",
     },
     4: {"numpy"},
-    5: {"click", "rich", "numpy", "torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "pytest"},
+    5: {
+        "click",
+        "rich",
+        "packaging",
+        "numpy",
+        "torch",
+        "transformers",
+        "tokenizers",
+        "huggingface_hub",
+        "httpx",
+        "pytest",
+    },
 }
 # What takes longer to load than a list takes to show.
 HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}

@@ -67,7 +67,7 @@ def test_spectra_without_a_document_are_exact_where_its_scatter_is_known(documen
 
 @pytest.mark.parametrize(("documents", "tokens", "width"), [(20, 30, 24), (9, 80, 12)])
 def test_uncentred_spectra_without_a_document_are_exact_there_too(documents, tokens, width):
-    """What is told of the states themselves is that of the states that are left."""
+    """Spectra without subtracting the mean are those of the states that are left."""
     states, owner = cloud(documents, tokens, width)
     without = running(states, owner).result().without_each()
     got = np.array([without[unit].uncentred_spectrum for unit in range(documents)])
@@ -103,7 +103,7 @@ def test_the_first_share_without_a_document_is_nearly_exact(documents, tokens, w
     assert np.corrcoef(got, want)[0, 1] > 0.999
 
 
-def test_wide_states_without_a_document_are_told_from_a_few_directions():
+def test_wide_states_without_a_document_are_known_from_a_few_directions():
     """What is kept of wide documents gives their first share to 1e-3 and a participation ratio of the right spread."""
     states, owner = cloud(24, 60, 160, spike=4.0)
     found = compared(states, owner, ["top-eigenvalue-share", "participation-ratio"])
@@ -154,7 +154,7 @@ def test_the_first_direction_turns_when_its_document_leaves():
 
 
 def test_one_unit_alone_leaves_nothing():
-    """A single document has no pseudo-values, nor have states whose documents were not told."""
+    """A single document has no pseudo-values, nor have states whose documents were not given."""
     states, _ = cloud(2, 30, 20)
     assert running(states, np.zeros(len(states), int)).result().without_each() == {}
     assert Moments(**{**vars(Moments.of(states)), "parts": None}).without_each() == {}
@@ -213,6 +213,17 @@ def test_pseudo_values_are_read_back(tmp_path):
     assert plain.pseudo == ()
     assert plain.curve("isoscore").low == ()
     assert plain.curve("isoscore").values == pytest.approx(profile.curve("isoscore").values)
+
+
+def test_a_count_has_values_and_no_interval():
+    """What moves in whole steps says so where other metrics over the same moments have intervals."""
+    profile = measured(metrics=["norm-mean", "directions-for-90"])
+    counted = profile.curve("directions-for-90")
+    assert None not in counted.values
+    assert counted.low == ()
+    assert counted.no_interval == "a count moves in whole steps, so leaving out documents gives no interval"
+    assert profile.pseudo_values("directions-for-90") is None
+    assert profile.curve("norm-mean").low
 
 
 def test_intervals_stay_within_what_is_possible():

@@ -26,7 +26,10 @@ THIRD_PARTY = Path(__file__).parent / "third_party"
 
 
 def test_a_strangers_distribution_comes_and_goes(tmp_path, neox, texts, good_run):
-    """A plugin of two files is installed with pip, listed, measured beside the built-ins, and gone when uninstalled."""
+    """A plugin of two files is installed with pip, listed, measured beside the built-ins, and gone when uninstalled.
+
+    It breaks rules of `aniso_core.testing`, as a stranger's may: these are for authors, and measuring asks for none.
+    """
     pytest.importorskip("pip", reason="installing is what is tested")
     pytest.importorskip("hatchling", reason="builds the plugin without a network")
     home = tmp_path / "venv"

@@ -1,9 +1,11 @@
 """A stranger's distribution that was written against aniso 0.1 and never since: what it uses must go on working."""
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,12 +87,42 @@ def test_the_stranger_is_measured_judged_and_shown(aniso, neox, tmp_path):
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_stranger_keeps_the_rules():
-    """Whatever becomes a rule for plugins, those that kept the rules when they were written keep it."""
+def test_results_by_document_give_no_interval_where_units_are_others(measure, tmp_path):
+    """The stranger leaves out documents; of 70, which are 35 units, it has values and no interval, and says why."""
+    texts = tmp_path / "many.txt"
+    texts.write_text("".join(f"sign number {number}\n" for number in range(70)), encoding="utf-8")
+    ran = measure("--metric", "positive-share", "--metric", "norm-mean", prompts=texts)
+    assert ran.code == 0, ran.err
+    profile = load(ran.run)
+    curve = profile.curve("positive-share")
+    assert None not in curve.values
+    assert (curve.low, profile.pseudo_values("positive-share")) == ((), None)
+    assert curve.no_interval.startswith("without_each gave results for documents, not for units; take the units from")
+    assert profile.pseudo_values("norm-mean").values.shape[0] == 35
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_stranger_keeps_the_rules_but_one():
+    """What it kept when it was written it keeps; that it leaves out documents, not units, was never noticed before."""
     items = [item for kind in KINDS for item in registry().items(kind) if item.plugin.distribution == "aniso-signs"]
     assert len(items) == 4
     for item in items:
-        testing.CHECKS[item.kind](item.value)
+        if item.kind == "metric":
+            with pytest.raises(AssertionError, match=r"wanted results without units \[0, 1, 2, 3\], got \[0, .*, 7\]"):
+                testing.check_metric(item.value)
+        else:
+            testing.CHECKS[item.kind](item.value)
+
+
+def test_the_other_stranger_breaks_rules_as_many_do(monkeypatch):
+    """aniso-nearest-gap, which test_plugins.py measures all the same, names no source and fails at width 1."""
+    monkeypatch.syspath_prepend(FROZEN.parent / "aniso-nearest-gap")
+    (gap,) = importlib.import_module("aniso_nearest_gap").aniso_metrics()
+    with pytest.raises(AssertionError, match="wanted a source, got ''"):
+        testing.check_metric(gap)
+    with pytest.raises(AssertionError, match=r"got IndexError: .* of width 1, "):
+        testing.check_metric(replace(gap, source="a stranger"))
+    del sys.modules["aniso_nearest_gap"]
 
 
 def shares(folder):

@@ -52,7 +52,8 @@ def new(kind: str, name: str, folder: Path | None) -> None:
             text = (files("aniso_core") / "templates" / f"{template}.in").read_text(encoding="utf-8")
             (made / path).parent.mkdir(exist_ok=True)
             store.write_file(made / path, Template(text).substitute(words).encode())
-    say(f'Next: pip install -e "{target}[dev]", then aniso {_GROUPS[kind]} show {name}, then pytest {target}.')
+    where = visible(target)
+    say(f'Next: pip install -e "{where}[dev]", then aniso {_GROUPS[kind]} show {name}, then pytest {where}.')
     out(str(target))
 
 
@@ -81,7 +82,12 @@ def _check_name(kind: str, name: str, distribution: str, module: str) -> None:
 def _versions(own: str) -> str:
     """Return the versions of aniso that a plugin written today asks for: from this one up to the next that may break.
 
-    Before 1.0 that is the next minor version, afterwards the next major one (Semantic Versioning).
+    Before 1.0 that is the next minor version, afterwards the next major one (Semantic Versioning). A prerelease comes
+    before the version that it leads to, so it is asked for itself.
     """
-    major, minor = (int(part) for part in own.split(".")[:2])
-    return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"
+    from packaging.version import Version
+
+    version = Version(own)
+    major, minor = version.major, version.minor
+    least = version.public if version.is_prerelease else f"{major}.{minor}"
+    return f">={least},<{f'0.{minor + 1}' if major == 0 else major + 1}"

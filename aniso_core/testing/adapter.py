@@ -3,20 +3,22 @@
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+import numpy as np
 import torch
 
 from aniso_core.anatomy import dissect, no_cache
 from aniso_core.batches import Batch, Layout, plan_batches
-from aniso_core.contracts import Adapter, BosRule, ModelRequest, Probe
+from aniso_core.contracts import Adapter, ModelRequest, Probe
 from aniso_core.errors import AnisoError
+from aniso_core.families import apply_norm
 from aniso_core.records import STREAMS, Norm, Profile, Site
 from aniso_core.testing.models import tiny_model
-from aniso_core.testing.rules import Checked, silent, want, wanting
-from aniso_core.tokens import Document, Window
+from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
+from aniso_core.testing.windows import whole_texts
+from aniso_core.tokens import Window
 from aniso_core.transformer import TransformerProbe
 
 STAND_INS = ("llama", "gpt_neox", "gemma", "gpt2", "bert")
@@ -24,11 +26,6 @@ STAND_INS = ("llama", "gpt_neox", "gemma", "gpt2", "bert")
 
 _OFF = 2e-5
 """Relative distance of a token's float32 states in two batches, by rounding alone (4.3e-6 in a model of 30 blocks)."""
-
-_SHORT = 9
-"""A window, in tokens, that some of the texts do not fit in."""
-
-_TEXTS = ("A river.", "Nobody had asked for it, and few had seen it.", "Seven lamps, eight, nine.", "x")
 
 States = dict[tuple[Site, int, int], torch.Tensor]
 
@@ -42,8 +39,9 @@ def check_adapter(adapter: Adapter, model: str | Path | None = None) -> Checked:
     """
     about = f"Adapter {adapter.name}"
     rules = ["its record is complete", "what it does not open it refuses by AnisoError"]
-    rules += ["its sites are in order", "its windows fit", "states do not depend on the batch"]
-    with silent(about), tempfile.TemporaryDirectory() as folder:
+    rules += ["its sites are in order", "its windows hold the whole text and fit", "states do not depend on the batch"]
+    rules += ["normed states are what its norms make of residual ones"]
+    with silent(about), seedless(about), tempfile.TemporaryDirectory() as folder:
         _record(adapter, about)
         taken = _family(adapter, about, Path(folder))
         bundled = [preset.name for preset in adapter.presets if preset.bundled]
@@ -53,8 +51,8 @@ def check_adapter(adapter: Adapter, model: str | Path | None = None) -> Checked:
             probe = adapter.open(ModelRequest(chosen[0], device="cpu", dtype="float32"))
         where, before = f"model {probe.info.name}", _condition(probe)
         _sites(about, probe, where)
-        windows = _windows(about, probe, where)
-        _batches(about, probe, windows, where)
+        windows = whole_texts(about, probe, where)
+        _norms(about, probe, _batches(about, probe, windows, where), where)
         if isinstance(probe, TransformerProbe):
             _published_states(about, probe, windows, where)
             _break_off(probe, windows)
@@ -121,23 +119,6 @@ def _sites(about: str, probe: Probe, where: str) -> None:
         want(known, about, "a Norm as wide as the model, or None", norm, f"{where}, site {site.key}")
 
 
-def _windows(about: str, probe: Probe, where: str) -> tuple[Window, ...]:
-    """Return the windows of some texts, the longest of them split."""
-    documents = [Document(str(number), text) for number, text in enumerate(_TEXTS)]
-    for bos in get_args(BosRule):
-        how = f"{where}, --bos {bos}"
-        with wanting(about, "windows", how):
-            made, again = (probe.tokenize(documents, bos=bos, max_length=_SHORT) for _ in range(2))
-        want(made == again, about, "the same windows twice", "others", how)
-        longest = max(len(window.ids) for window in made.windows)
-        want(longest <= _SHORT, about, f"windows of at most {_SHORT} tokens, as asked for", longest, how)
-        numbers = sorted({window.document for window in made.windows})
-        want(numbers == list(range(len(_TEXTS))), about, "windows of each document", numbers, how)
-    # Numbered anew: states are told apart by document and position, and a document may be several windows.
-    windows = probe.tokenize(documents, bos="auto", max_length=None).windows
-    return tuple(replace(window, document=number) for number, window in enumerate(windows))
-
-
 def states_of(probe: Probe, batches: Sequence[Batch]) -> States:
     """Return each token's state float[d] by (site, document, position); windows are one a document."""
     found: States = {}
@@ -154,7 +135,8 @@ def states_of(probe: Probe, batches: Sequence[Batch]) -> States:
     return found
 
 
-def _batches(about: str, probe: Probe, windows: Sequence[Window], where: str) -> None:
+def _batches(about: str, probe: Probe, windows: Sequence[Window], where: str) -> States:
+    """Return the states of each window alone, which are those of any batch."""
     with wanting(about, "states of every site", where):
         alone = states_of(probe, plan_batches(windows, 1))
         ways = {
@@ -173,6 +155,24 @@ def _batches(about: str, probe: Probe, windows: Sequence[Window], where: str) ->
             want(len(state) == probe.info.width, about, f"states of width {probe.info.width}", len(state), place)
             off = float((states[key] - state).norm() / state.norm())
             want(off <= _OFF, about, "the state that the window has alone", f"one that is {off:.2g} of it off", place)
+    return alone
+
+
+def _norms(about: str, probe: Probe, states: States, where: str) -> None:
+    """Hold normed states against what each recognised norm makes of the residual stream at its layer."""
+    for site in probe.sites:
+        norm = probe.norm_at(site)
+        if norm is None:
+            continue
+        places = [(document, position) for at, document, position in states if at == site]
+        normed, residual = (
+            torch.stack([states[of, *place] for place in places]).double().numpy()
+            for of in (site, Site(site.layer, "residual"))
+        )
+        wanted = apply_norm(norm, residual)
+        off = float((np.linalg.norm(normed - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max())
+        got = f"states that are {off:.2g} of theirs off"
+        want(off <= _OFF, about, "what the norm of norm_at makes of residual states", got, f"{where}, site {site.key}")
 
 
 def _published_states(about: str, probe: TransformerProbe, windows: Sequence[Window], where: str) -> None:

@@ -9,39 +9,59 @@ import torch
 from numpy.typing import NDArray
 
 from aniso_core.records import Array
-from aniso_core.tokens import Tokens, runs_of
+from aniso_core.tokens import CLASSES, TokenClass, Tokens, runs_of
 
 _MASSIVE = 1e6
+_OUTLIER = 3
+"""Position in each window of a token of class outlier."""
 
-Mask = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """States float[n, d] of so many documents in a row, each a window; the first token of each is of class `first`.
+    """States float[n, d] of so many documents in a row: the first is two windows, and two documents are one unit.
 
-    `below` float[n, d] are the states of the same tokens at the layer below.
+    `below` float[n, d] are the states of the same tokens at the layer below, which is not there at the `bottom`.
     """
 
     name: str
     states: Array
     documents: int = 1
     below: Array | None = None
+    bottom: bool = False
 
     @cached_property
-    def document(self) -> list[int]:
-        """The document of each token."""
-        return [at * self.documents // len(self.states) for at in range(len(self.states))]
+    def window(self) -> Integers:
+        """The window of each token, int64[n]."""
+        count = len(self.states)
+        return np.arange(count) * (self.documents + 1) // count
+
+    @cached_property
+    def document(self) -> Integers:
+        """The document of each token, int64[n]."""
+        return np.maximum(self.window - 1, 0)
+
+    @cached_property
+    def unit(self) -> list[int]:
+        """The unit of uncertainty of each token."""
+        units: list[int] = (self.document // 2).tolist()
+        return units
+
+    @cached_property
+    def position(self) -> Integers:
+        """The position of each token in its window, int64[n]."""
+        return np.arange(len(self.states)) - np.searchsorted(self.window, self.window)
+
+    @cached_property
+    def classes(self) -> NDArray[np.str_]:
+        """The class of each token, str[n]: first at the start of a window, outlier in its midst, rest elsewhere."""
+        return np.select([self.position == 0, self.position == _OUTLIER], ["first", "outlier"], "rest")
 
     @property
     def everything(self) -> range:
         """The places of all tokens."""
         return range(len(self.states))
-
-    @cached_property
-    def first(self) -> Mask:
-        """bool[n], the first token of each document."""
-        return np.diff(self.document, prepend=-1) > 0
 
     @cached_property
     def before(self) -> Array:
@@ -50,19 +70,25 @@ class Cloud:
             return self.below
         return self.states + 0.5 * np.sin(3 * np.roll(self.states, 1, axis=1))
 
-    def tokens(self, places: Sequence[int], wants: Collection[str] = (), own: Mask | None = None) -> Tokens:
-        """Return the tokens at some places, as a statistic is given them that wants this and that.
+    def tokens(self, places: Sequence[int], wants: Collection[str] = (), name: TokenClass | None = None) -> Tokens:
+        """Return the tokens at some places as a run hands them to a statistic with these `wants`.
 
-        `own` bool[n] are the tokens of the class that is taken in, None for all.
+        They are those of the class `name` (None: of all), with those of later classes where windows are wanted; none
+        where the class has none there.
         """
-        held = Tokens.of(torch.from_numpy(self.states), self.document)
-        if "before" in wants:
+        own = taken = self.classes == name if name else np.ones(len(self.states), np.bool_)
+        if name and "windows" in wants and own[list(places)].any():
+            taken = np.isin(self.classes, CLASSES[CLASSES.index(name) :])
+        places = [at for at in places if taken[at]]
+        states = torch.from_numpy(self.states)
+        document, position = torch.from_numpy(self.document), torch.from_numpy(self.position)
+        held = Tokens(states, torch.linalg.vector_norm(states, dim=1), document, position)
+        if "before" in wants and not self.bottom:
             held = replace(held, before=torch.from_numpy(self.before))
         if "windows" in wants:
-            mine = np.ones(len(self.states), np.bool_) if own is None else own
-            held = replace(held, window=held.document, own=torch.from_numpy(mine))
-        runs = runs_of(self.document[at] for at in places)
-        return held.take(torch.tensor(list(places), dtype=torch.int64), runs)
+            held = replace(held, window=torch.from_numpy(self.window), own=torch.from_numpy(own))
+        runs = runs_of(self.unit[at] for at in places)
+        return held.take(torch.tensor(places, dtype=torch.int64), runs)
 
     def changed(self, change: Callable[[Array], Array]) -> "Cloud":
         """Return the cloud with its states, and those at the layer below, changed in one way."""
@@ -73,16 +99,18 @@ class Cloud:
         rng = np.random.default_rng(1)
         if "windows" not in wants:
             return list(map(int, rng.permutation(len(self.states))))
-        documents = rng.permutation(self.document[-1] + 1)
-        return [at for document in documents for at in self.everything if self.document[at] == document]
+        return [at for window in rng.permutation(self.window[-1] + 1) for at in self._of_windows([window])]
 
     def pieces(self, count: int, wants: Collection[str]) -> list[list[int]]:
         """Return the places cut into `count` pieces of unequal length, between windows where these are wanted."""
         if "windows" not in wants:
             return _cut(len(self.states), count)
-        documents = self.document[-1] + 1
-        groups = _cut(documents, min(count, documents))
-        return [[at for at in self.everything if self.document[at] in group] for group in groups]
+        return [self._of_windows(group) for group in _cut(self.window[-1] + 1, count)]
+
+    def _of_windows(self, windows: Sequence[int]) -> list[int]:
+        """Return the places of some windows."""
+        places: list[int] = np.flatnonzero(np.isin(self.window, windows)).tolist()
+        return places
 
     def __str__(self) -> str:
         """Return what a fault says of where it was found."""
@@ -133,7 +161,7 @@ def degenerate() -> Iterator[Cloud]:
         cases = {
             "ordinary": ordinary,
             "one coordinate 1e6": massive,
-            "all the same": np.ones((n, d)),
+            "all the same": np.tile(0.1 * np.arange(1, d + 1), (n, 1)),  # no sums of theirs are exact
             "all zero": np.zeros((n, d)),
         }
         for name, states in cases.items():

@@ -10,7 +10,7 @@ import numpy as np
 from aniso_core import store
 from aniso_core.contracts import Hypothesis
 from aniso_core.records import PAPER, STREAMS, Profile, Verdict
-from aniso_core.testing.remainders import examples, remainders
+from aniso_core.testing.incomplete import examples, incomplete
 from aniso_core.testing.rules import Checked, RuleError, seedless, silent, want, wanting
 from aniso_core.tokens import TOKEN_SETS
 
@@ -25,9 +25,8 @@ def check_hypothesis(hypothesis: Hypothesis, *, null: Null | None = None, draws:
     """Return what was checked of a hypothesis; raises AssertionError, one sentence, for the first rule that it breaks.
 
     It judges example profiles, and the same without metrics, streams, documents or values: its verdicts are complete,
-    there for whatever a profile lacks, and the same for the same seed. `null` draws profiles for
-    which the claim is false: over so many draws it may say "supported" no oftener than it declares, plus three standard
-    errors.
+    there for whatever a profile lacks, and the same for the same seed. `null` draws profiles for which the claim is
+    false: over so many draws it may say "supported" no more frequently than it declares, plus three standard errors.
     """
     about = f"Hypothesis {hypothesis.name}"
     rules = ["its record is complete", "its verdicts are complete", "the same seed gives the same verdicts"]
@@ -38,14 +37,14 @@ def check_hypothesis(hypothesis: Hypothesis, *, null: Null | None = None, draws:
             verdicts = _judged(hypothesis, profiles, where)
             again = _judged(hypothesis, profiles, where)
             want(verdicts == again, about, "the same verdicts from the same seed", "others", where)
-        for where, profile in remainders():
+        for where, profile in incomplete():
             verdicts = _judged(hypothesis, [profile], where)
-            if not profile.curves:
-                said = [verdict.outcome for verdict in verdicts if verdict.outcome in {"supported", "refuted"}]
-                want(not said, about, "not_testable where nothing was measured", ", ".join(said), where)
+            if all(value is None for curve in profile.curves for value in curve.values):
+                judged = [verdict.outcome for verdict in verdicts if verdict.outcome in _JUDGED]
+                want(not judged, about, "not_testable where nothing was measured", ", ".join(judged), where)
         if null is not None:
             _check_rate(hypothesis, null, draws)
-            rules.append("it is not wrong oftener than it declares")
+            rules.append("its false positives are no more frequent than declared")
     return Checked("hypothesis", hypothesis.name, tuple(rules))
 
 
@@ -89,19 +88,19 @@ def _flaws(verdict: Verdict, name: str, models: Sequence[str]) -> Iterator[tuple
 
 
 def _check_rate(hypothesis: Hypothesis, null: Null, draws: int) -> None:
-    """Raise RuleError where a criterion supports the claim on the null oftener than it declares."""
+    """Raise RuleError where a criterion supports the claim on the null more frequently than it declares."""
     about = f"Hypothesis {hypothesis.name}"
-    told: dict[tuple[str, str, str], list[Verdict]] = {}
+    found: dict[tuple[str, str, str], list[Verdict]] = {}
     for draw in range(draws):
         profiles = null(np.random.default_rng([draw]))
         for verdict in _judged(hypothesis, profiles, f"draw {draw} of the null", draw):
-            told.setdefault((verdict.criterion, verdict.stream, verdict.tokens), []).append(verdict)
-    for place, verdicts in told.items():
+            found.setdefault((verdict.criterion, verdict.stream, verdict.tokens), []).append(verdict)
+    for place, verdicts in found.items():
         rates = [v.false_positive_rate for v in verdicts if v.false_positive_rate is not None]
         if not rates:
             continue
-        declared, found = float(np.mean(rates)), float(np.mean([v.outcome == "supported" for v in verdicts]))
+        declared, supported = float(np.mean(rates)), float(np.mean([v.outcome == "supported" for v in verdicts]))
         most = declared + 3 * math.sqrt(declared * (1 - declared) / draws)
         where = f"{draws} draws of the null, {' '.join(filter(None, place))}"
         wanted = f'"supported" in at most {most:.3f} of cases, with {declared:.3g} declared'
-        want(found <= most, about, wanted, f"{found:.3f}", where)
+        want(supported <= most, about, wanted, f"{supported:.3f}", where)

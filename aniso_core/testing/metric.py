@@ -2,25 +2,25 @@
 
 import time
 from collections.abc import Callable
-from typing import get_args
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from aniso_core.answers import evaluate
-from aniso_core.contracts import Direction, Invariance, Metric
+from aniso_core.contracts import Invariance, Metric
 from aniso_core.records import Array
 from aniso_core.running import RunningMoments
 from aniso_core.testing.clouds import ORDINARY, Cloud, degenerate, shapes
+from aniso_core.testing.record import complete
 from aniso_core.testing.rules import Checked, seedless, silent, want, wanting
-from aniso_core.testing.subject import Subject, results, shown
-from aniso_core.tokens import CLASSES
+from aniso_core.testing.subject import Subject, results, shown, staying
 
 _SAME = 1e-12
 """Relative distance of a number to itself: where an array begins in memory may change its last bits."""
 
 _OFF = 0.1
-"""Share of its effect that a value without a document may be off: approximations are welcome, mistakes are not."""
+"""Share of its effect that a value without a unit may be off: approximations are welcome, mistakes are not."""
 
 _TIMED = (1024, 256)
 """Tokens and width of the block that is timed."""
@@ -42,22 +42,6 @@ def check_metric(metric: Metric, *, tolerance: float = 1e-5) -> Checked:
     return Checked("metric", metric.name, tuple(_RULES), cost)
 
 
-def _record(given: Subject) -> None:
-    metric, about = given.metric, given.about
-    for name in ("unit", "summary", "source"):
-        text = getattr(metric, name)
-        want(isinstance(text, str) and text.strip(), about, f"a {name}", repr(text), "in its record")
-    directions, known = get_args(Direction), get_args(Invariance)
-    said = ", ".join(directions)
-    want(metric.direction in directions, about, f"a direction of {said}", repr(metric.direction), "in its record")
-    said = ", ".join(known)
-    want(set(metric.invariances) <= set(known), about, f"invariances of {said}", metric.invariances, "in its record")
-    said = ", ".join(CLASSES)
-    want(metric.contrast in {None, *CLASSES}, about, f"a contrast of {said}", repr(metric.contrast), "in its record")
-    low, high = metric.low, metric.high
-    want(low is None or high is None or low < high, about, "low below high", f"{low} and {high}", "in its record")
-
-
 def _value(given: Subject) -> None:
     # A metric that is undefined everywhere would pass every other rule.
     known = any(value is not None for _, value in given.ordinary)
@@ -76,7 +60,7 @@ def _again(given: Subject) -> None:
         held = results(*parts)
         where = f"{cloud}, a result asked about a second time"
         for _ in range(2):
-            with wanting(given.about, f"{shown(wanted)} as before", where):
+            with wanting(given.about, staying(wanted), where):
                 given.stays(wanted, given.asked(*held), where, _SAME)
 
 
@@ -119,7 +103,16 @@ def _cuts(given: Subject) -> None:
             }
             for way, found in ways.items():
                 given.stays(wanted, given.answer(cloud, *found), f"{cloud} in {len(blocks)} pieces, {way}")
-        given.stays(wanted, given.answer(cloud, *given.by_class(cloud)), f"{cloud}, one class merged with the other")
+        given.stays(wanted, given.answer(cloud, *given.by_class(cloud)), f"{cloud}, the classes apart and merged")
+
+
+def _bottom(given: Subject) -> None:
+    if "before" not in given.wants:
+        return
+    for cloud in ORDINARY:
+        lowest = replace(cloud, name=f"{cloud.name}, at the first layer", bottom=True)
+        value = given.value(lowest, *lowest.pieces(2, given.wants))
+        want(value is None, given.about, "an UndefinedMetricError, as nothing is before", shown(value), str(lowest))
 
 
 def _inputs(given: Subject) -> None:
@@ -136,27 +129,29 @@ def _invariances(given: Subject) -> None:
     for cloud in ORDINARY:
         exact = cloud.changed(lambda states: states.astype(np.float64))
         wanted = given.value(exact)
-        changes = _changes(cloud.states.shape[1])
+        changes = changes_of(cloud.states.shape[1])
         for name in given.metric.invariances:
-            how, change = changes[name]
-            given.stays(wanted, given.value(exact.changed(change)), f"{cloud}, {how}, as declared to change nothing")
+            for how, change in changes[name].items():
+                where = f"{cloud}, {how}; the metric declares invariance to {name}"
+                given.stays(wanted, given.value(exact.changed(change)), where)
 
 
-def _changes(width: int) -> dict[str, tuple[str, Callable[[Array], Array]]]:
-    """Return what an invariance is held against, by name: in words, and what it makes of states float64[n, width]."""
+def changes_of(width: int) -> dict[Invariance, dict[str, Callable[[Array], Array]]]:
+    """Return what each invariance is held against: by words for it, what makes other states of float64[n, width]."""
     rng = np.random.default_rng(2)
     turn, _ = np.linalg.qr(rng.standard_normal((width, width)))
     move = 2.0 * rng.standard_normal(width)
     return {
-        "rotation": ("rotated", lambda states: states @ turn),
-        "scale": ("scaled by 3", lambda states: 3.0 * states),
-        "shift": ("shifted", lambda states: states + move),
+        "rotation": {"rotated": lambda states: states @ turn},
+        # Far apart, for what adds a number to states that are of no unit, as an eps, shows on one side alone.
+        "scale": {"divided by 1024": lambda states: states / 1024, "multiplied by 1024": lambda states: states * 1024},
+        "shift": {"shifted": lambda states: states + move},
     }
 
 
 def _bounds(given: Subject) -> None:
-    low, high = given.metric.low, given.metric.high
-    for cloud in shapes():
+    low, high, counts = given.metric.low, given.metric.high, given.metric.counts
+    for cloud in (*ORDINARY, *shapes(), *degenerate()):
         value = given.value(cloud)
         if value is None:
             continue
@@ -164,6 +159,8 @@ def _bounds(given: Subject) -> None:
             if bound is not None:
                 inside = side * (extreme - bound) <= given.tolerance * max(1.0, abs(bound))
                 want(inside, given.about, f"{words} {bound:g} as declared", shown(float(extreme)), str(cloud))
+        whole = not counts or np.equal(value, np.round(value)).all()
+        want(whole, given.about, "a whole number, as it counts", shown(value), str(cloud))
 
 
 def _degenerate(given: Subject) -> None:
@@ -172,9 +169,9 @@ def _degenerate(given: Subject) -> None:
 
 
 def _without(given: Subject) -> None:
-    cloud = ORDINARY[0]
+    cloud, metric = ORDINARY[0], given.metric
     # Moments approximate (docs/adr/0012), and a contrast has results of its own to leave out.
-    if given.metric.over is RunningMoments or given.metric.contrast or given.metric.keeps:
+    if metric.over is RunningMoments or metric.contrast or metric.keeps or metric.counts:
         return
     wanted = given.number(cloud)
     if wanted is None:
@@ -182,16 +179,18 @@ def _without(given: Subject) -> None:
     result = given.fed(cloud, cloud.everything)[0].result()
     if not hasattr(result, "without_each"):
         return
-    with wanting(given.about, "results without each document that it takes", f"{cloud}, without_each"):
-        left = {unit: evaluate(given.metric, without) for unit, without in result.without_each().items()}
-    units = sorted(set(cloud.document))
-    want(sorted(left) == units, given.about, f"results without documents {units}", sorted(left), str(cloud))
+    with wanting(given.about, "results without each unit that it takes", f"{cloud}, without_each"):
+        left = {unit: evaluate(metric, without) for unit, without in result.without_each().items()}
+        given.stays(wanted, given.asked(result), f"{cloud}, the whole after without_each", _SAME)
+    units = sorted(set(cloud.unit))
+    where = f"{cloud}, two documents to a unit of Tokens.runs"
+    want(sorted(left) == units, given.about, f"results without units {units}", sorted(left), where)
     for unit in units:
-        true = given.number(cloud, [at for at in cloud.everything if cloud.document[at] != unit])
+        true = given.number(cloud, [at for at in cloud.everything if cloud.unit[at] != unit])
         if true is not None:
             near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
-            where = f"{cloud}, without_each at document {unit}"
-            want(near, given.about, f"{shown(true)} as of the other documents", shown(left[unit]), where)
+            where = f"{cloud}, without_each at unit {unit}"
+            want(near, given.about, f"{shown(true)} as of the other units", shown(left[unit]), where)
 
 
 def _seconds_per_token(given: Subject) -> float:
@@ -207,15 +206,16 @@ def _seconds_per_token(given: Subject) -> float:
 
 
 _RULES: dict[str, Callable[[Subject], None]] = {
-    "its record is complete": _record,
+    "its record is complete": complete,
     "it has a value on ordinary states": _value,
     "it has the same value twice": _again,
     "it does not depend on the order of tokens": _order,
     "a merge leaves both parts as they were": _merge,
     "it does not depend on how tokens are cut and merged": _cuts,
+    "what wants the layer before says why the first layer has no value": _bottom,
     "it writes into nothing that it is given": _inputs,
     "the invariances that it declares hold": _invariances,
-    "the bounds that it declares hold": _bounds,
     "degenerate states give a number or a reason": _degenerate,
-    "values without a document are right": _without,
+    "the bounds that it declares hold, and counts are whole": _bounds,
+    "values without a unit of documents are right": _without,
 }

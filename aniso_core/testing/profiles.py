@@ -31,8 +31,8 @@ def example_profile(
 ) -> Profile:
     """Return the profile of a model that there is not: states seeded by its name, measured as any model's are.
 
-    Their spread narrows towards the middle layers, where first tokens are massive. `metrics` are those that are
-    installed unless told.
+    Their spread narrows towards the middle layers, where first tokens are massive. `metrics` are by default those that
+    are installed.
     """
     chosen = (item.value for item in registry().items("metric")) if metrics is None else metrics
     info = ModelInfo(

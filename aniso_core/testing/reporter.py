@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from aniso_core import engine
 from aniso_core.contracts import Reporter
 from aniso_core.records import Failure, Report, ReportFile, Verdict
+from aniso_core.testing.incomplete import published, with_gaps
 from aniso_core.testing.profiles import example_profile
-from aniso_core.testing.remainders import published, with_gaps
-from aniso_core.testing.rules import Checked, RuleError, silent, want
+from aniso_core.testing.rules import Checked, RuleError, seedless, silent, want
 
 _MADE = "2026-01-02T03:04:05+00:00"
 
@@ -21,11 +21,16 @@ def check_reporter(reporter: Reporter) -> Checked:
     about = f"Reporter {reporter.name}"
     with silent(about):
         want(reporter.summary.strip(), about, "a summary", repr(reporter.summary), "in its record")
-        for where, report in _reports():
-            before = copy.deepcopy(report)
-            files = _files(reporter, report, where)
-            want(report == before, about, "the report left as it was", "another one", where)
-        want(files == _files(reporter, report, where), about, "the same bytes for the same report", "others", where)
+        reports = list(_reports())
+        # Libraries may draw when they are imported, which is no fault of the reporter that asks for them first.
+        _files(reporter, *copy.deepcopy(reports[0]))
+        with seedless(about):
+            for report, where in reports:
+                before = copy.deepcopy(report)
+                files = _files(reporter, report, where)
+                want(report == before, about, "the report left as it was", "another one", where)
+                again = _files(reporter, report, where)
+                want(files == again, about, "the same bytes for the same report", "others", where)
     rules = (
         "its record is complete",
         "its files have legal names of their own and bytes",
@@ -48,11 +53,11 @@ def _files(reporter: Reporter, report: Report, where: str) -> tuple[ReportFile, 
     return made.files
 
 
-def _reports() -> Iterator[tuple[str, Report]]:
-    """Yield a poor report and a whole one, each with what a fault on it is said of."""
+def _reports() -> Iterator[tuple[Report, str]]:
+    """Yield a poor report and a whole one, each with the words that a fault on it names it by."""
     one, other = example_profile("one", layers=3), example_profile("other", layers=2, norm="layernorm")
     profiles = [with_gaps(one, {0, 2}), with_gaps(other, range(3)), published(one)]
-    yield "three profiles with gaps, without prompts, without verdicts", Report(profiles, made=_MADE)
+    yield Report(profiles, made=_MADE), "three profiles with gaps, without prompts, without verdicts"
     verdicts = (
         Verdict("example", "rigorous", one.model.name, "not_testable", "there are too few documents"),
         Verdict(
@@ -61,4 +66,4 @@ def _reports() -> Iterator[tuple[str, Report]]:
     )
     files = (ReportFile("run.json", b"{}"),)
     failures = (Failure("metric", "broken", "a-plugin 1.0", "ZeroDivisionError: division by zero"),)
-    yield "a profile with verdicts", Report([one], verdicts, files, failures, _MADE)
+    yield Report([one], verdicts, files, failures, _MADE), "a profile with verdicts"

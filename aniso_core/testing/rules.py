@@ -1,4 +1,4 @@
-"""What the checks share: how a fault is told, and what no plugin may do while it runs."""
+"""What the checks share: how a fault is put in words, and what no plugin may do while it runs."""
 
 import contextlib
 import io
@@ -63,12 +63,12 @@ def wanting(about: str, wanted: str, where: str) -> Iterator[None]:
 @contextlib.contextmanager
 def silent(about: str) -> Iterator[None]:
     """Raise RuleError where what runs inside writes to stdout or stderr; its warnings are not shown, as in a run."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told), warnings.catch_warnings():
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-    said = repr(short(told.getvalue()))
-    want(not told.getvalue(), about, "nothing on stdout and stderr", said, "while it was checked")
+    got = repr(short(written.getvalue()))
+    want(not written.getvalue(), about, "nothing on stdout and stderr", got, "while it was checked")
 
 
 @contextlib.contextmanager
@@ -87,8 +87,8 @@ def seedless(about: str) -> Iterator[None]:
         random.setstate(kept["python"])
         np.random.set_state(kept["numpy"])  # noqa: NPY002
         torch.set_rng_state(torch.tensor(kept["torch"], dtype=torch.uint8))
-    touched = ", ".join(name for name, state in before.items() if state != after[name])
-    got = f"those of {touched} in another state"
+    touched = " and ".join(f"{name}'s" for name, state in before.items() if state != after[name])
+    got = f"a changed state of {touched} generator"
     want(not touched, about, "the global random generators left alone", got, "while it was checked")
 
 

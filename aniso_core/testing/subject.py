@@ -13,10 +13,10 @@ from aniso_core.errors import UndefinedMetricError
 from aniso_core.records import Array
 from aniso_core.testing.clouds import ORDINARY, Cloud
 from aniso_core.testing.rules import want, wanting
-from aniso_core.tokens import Tokens
+from aniso_core.tokens import CLASSES, Tokens
 
 Value = float | Array
-"""What a metric tells: a number, or an array where it keeps one."""
+"""What a metric returns: a number, or an array where it keeps one."""
 
 Fed = tuple[Statistic, Statistic | None]
 """A statistic of all tokens, and one of the contrast's class where a metric has a contrast."""
@@ -41,7 +41,7 @@ class Subject:
         return wants
 
     def tokens(self, cloud: Cloud, places: Sequence[int]) -> Tokens:
-        """Return the tokens at some places as its statistic is given them."""
+        """Return the tokens at some places as a run hands them to its statistic."""
         return cloud.tokens(places, self.wants)
 
     def fed(self, cloud: Cloud, *blocks: Sequence[int]) -> Fed:
@@ -49,20 +49,15 @@ class Subject:
         whole = self._fed(cloud, [self.tokens(cloud, places) for places in blocks])
         if not self.metric.contrast:
             return whole, None
-        some = [tokens for places in blocks if len(tokens := self._firsts(cloud, places))]
+        held = (cloud.tokens(places, self.wants, self.metric.contrast) for places in blocks)
+        some = [tokens for tokens in held if len(tokens)]
         return whole, self._fed(cloud, some) if some else None
 
     def by_class(self, cloud: Cloud) -> Fed:
-        """Return what `fed` does where first tokens and others come apart, as classes do in a run, and are merged."""
-        others = [at for at in cloud.everything if not cloud.first[at]]
-        parts = [self._firsts(cloud, cloud.everything), self.tokens(cloud, others)]
-        whole = reduce(_merged, [self._fed(cloud, [tokens]) for tokens in parts if len(tokens)])
+        """Return what `fed` does where the classes come apart, as they do in a run, and are merged."""
+        parts = [cloud.tokens(cloud.everything, self.wants, name) for name in CLASSES]
+        whole, _ = self.merged(cloud, *((self._fed(cloud, [tokens]), None) for tokens in parts if len(tokens)))
         return whole, self.fed(cloud, cloud.everything)[1]
-
-    def _firsts(self, cloud: Cloud, places: Sequence[int]) -> Tokens:
-        """Return the first tokens of documents among some places, with those of other classes where it wants them."""
-        held = places if "windows" in self.wants else [at for at in places if cloud.first[at]]
-        return cloud.tokens(held, self.wants, cloud.first)
 
     def _fed(self, cloud: Cloud, blocks: Iterable[Tokens]) -> Statistic:
         with wanting(self.about, "a statistic that takes in tokens", str(cloud)):
@@ -83,6 +78,8 @@ class Subject:
 
     def answer(self, cloud: Cloud, whole: Statistic, some: Statistic | None) -> Value | None:
         """Return the metric over a statistic (and over its contrast's, where it has one), None where undefined."""
+        if self.metric.contrast and some is None:
+            return None  # as a run has it where no token is of the class
         with wanting(self.about, "a finite number or an UndefinedMetricError", str(cloud)):
             try:
                 return self.asked(*results(whole, some))
@@ -122,7 +119,7 @@ class Subject:
         else:
             scale = max(_size(wanted), _size(got), self.usual)
             same = _size(np.subtract(wanted, got)) <= (self.tolerance if tolerance is None else tolerance) * scale
-        want(same, self.about, f"{shown(wanted)} as before", shown(got), where)
+        want(same, self.about, staying(wanted), shown(got), where)
 
 
 def _size(value: Value) -> float:
@@ -136,6 +133,11 @@ def _merged(one: Statistic, other: Statistic) -> Statistic:
 def results(whole: Statistic, some: Statistic | None) -> list[Any]:
     """Return what a metric is asked about."""
     return [part.result() for part in (whole, some) if part is not None]
+
+
+def staying(value: Value | None) -> str:
+    """Return in words that a value is wanted to stay."""
+    return "no value as before" if value is None else f"the value to stay {shown(value)}"
 
 
 def shown(value: Value | None) -> str:

@@ -1,6 +1,6 @@
 """Intrinsic dimension of hidden states at several scales: TwoNN, Gride and the maximum-likelihood estimate.
 
-All are asked of one seeded sample. What such estimates say of hidden states is disputed (arXiv 2604.20276): see
+All are computed on one seeded sample. What such estimates say of hidden states is disputed (arXiv 2604.20276): see
 `aniso_dimension.neighbours`.
 """
 
@@ -74,7 +74,9 @@ def aniso_metrics() -> Iterator[Metric]:
         unit="states",
         summary="states that the intrinsic dimensions are measured on",
         low=1.0,
+        high=1000.0,
         invariances=_ALWAYS,
         source="plugins/aniso-dimension",
         on_request=True,
+        counts=True,
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aniso_core.errors import UndefinedMetricError
+from aniso_core.records import Array
 from aniso_core.sampling import TokenSample
 
 MOST = 64
@@ -27,8 +28,6 @@ _CLOSE = 1e-7
 
 _NONE = 1e-12
 """Mean log ratio up to which distances differ by rounding alone."""
-
-Array = NDArray[np.float64]
 
 
 class SampledNeighbours(TokenSample):

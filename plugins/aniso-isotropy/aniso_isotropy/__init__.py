@@ -1,7 +1,7 @@
 """Isotropy as its researchers measure it: spread, entropy, curvature, and what layers have in common.
 
-`alignment` compares any two layers of one model, or of two models on the same texts. The file is long because each
-metric is a record of what it is.
+`cka` compares any two layers of one model, or of two models on the same texts. The file is long because each metric is
+a record of what it is.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from aniso_core.contracts import Invariance, Metric, Reporter, later
 from aniso_core.hookspecs import hookimpl
 from aniso_isotropy import related, spectral
-from aniso_isotropy.cka import GRAM, alignment
+from aniso_isotropy.grams import GRAM, cka
 
-__all__ = ["alignment"]
+__all__ = ["cka"]
 
 _FREE: tuple[Invariance, ...] = ("rotation", "scale", "shift")
 _TURNED: tuple[Invariance, ...] = ("rotation", "scale")
@@ -34,11 +34,11 @@ def aniso_metrics() -> Iterator[Metric]:
 
 @hookimpl
 def aniso_reporters() -> list[Reporter]:
-    """Return the reporter that draws the alignment of layers."""
+    """Return the reporter that draws CKA of layers."""
     return [
         Reporter(
-            "similarity",
-            f"alignment of every two layers, of runs that kept {GRAM}",
+            "cka",
+            f"CKA of every two layers, of runs that kept {GRAM}",
             later("aniso_isotropy.heatmap", "render"),
         )
     ]
@@ -59,6 +59,7 @@ def _over_moments() -> Iterator[Metric]:
         "spectral-decay",
         spectral.spectral_decay,
         summary="exponent of the eigenvalues' power law, ranks 11 to 100",
+        low=0.0,
         direction="higher is more anisotropic",
         invariances=_FREE,
         source="Agrawal et al. 2022 (alpha-ReQ); Stringer et al. 2019",
@@ -72,6 +73,7 @@ def _over_moments() -> Iterator[Metric]:
         direction="lower is more anisotropic",
         invariances=_FREE,
         source="principal component analysis",
+        counts=True,
     )
     yield Metric(
         "outlier-dimensions",
@@ -82,13 +84,17 @@ def _over_moments() -> Iterator[Metric]:
         direction="higher is more anisotropic",
         invariances=("scale", "shift"),
         source="Rudman et al. 2023, 2310.17715",
+        counts=True,
     )
-    for k, of in ((1, spectral.rogue_share_1), (3, spectral.rogue_share_3)):
+    for name, of, what in (
+        ("rogue-share-1", spectral.rogue_share_1, "top dimension"),
+        ("rogue-share-3", spectral.rogue_share_3, "top 3 dimensions"),
+    ):
         yield Metric(
-            f"rogue-share-{k}",
+            name,
             of,
             unit="share",
-            summary=f"share of the mean cosine that its top {k} dimension{'s' * (k > 1)} make{'s' * (k == 1)}",
+            summary=f"share of the mean cosine from its {what}",
             low=0.0,
             high=1.0,
             direction="higher is more anisotropic",

@@ -1,4 +1,4 @@
-"""The reporter `similarity`: the alignment of every two layers, of each run and of every two runs."""
+"""The reporter `cka`: CKA of every two layers, of each run and of every two runs."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from aniso_core.errors import AnisoError
 from aniso_core.records import Array, Profile, Report, ReportFile
 from aniso_core.text import short, slug
-from aniso_isotropy.cka import GRAM, alignment
+from aniso_isotropy.grams import GRAM, cka, common_grams
 
 _TOKEN_SETS = ("all", "bulk")
 _LOOK = {
@@ -37,9 +37,9 @@ def render(report: Report) -> Iterator[ReportFile]:
     several = len(report.profiles) > 1
     names = _distinct([slug(profile.model.name) for profile in held])
     for profile, name in zip(held, names, strict=True):
-        yield from _draw(profile, profile, f"{name}-similarity" if several else "similarity")
+        yield from _draw(profile, profile, f"{name}-cka" if several else "cka")
     for (a, first), (b, second) in combinations(zip(held, names, strict=True), 2):
-        yield from _draw(a, b, f"similarity-{slug(f'{first}-{second}')}")
+        yield from _draw(a, b, f"cka-{slug(f'{first}-{second}')}")
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -48,26 +48,26 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _draw(a: Profile, b: Profile, name: str) -> Iterator[ReportFile]:
-    """Yield the figure of two profiles, one panel a token set; none where they cannot be aligned."""
+    """Yield the figure of two profiles, one panel a token set; none where they cannot be compared."""
     panels = dict(_panels(a, b))
     if not panels:
         return
     with style.context(["default", _LOOK]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks shows as boxes
-        wide = _LEFT + len(panels) * _SIDE + (len(panels) - 1) * _BESIDE + _SCALE
-        high = _BELOW + _SIDE + _ABOVE
-        figure = Figure(figsize=(wide, high))
-        for number, ((stream, tokens), values) in enumerate(panels.items()):
+        width = _LEFT + len(panels) * _SIDE + (len(panels) - 1) * _BESIDE + _SCALE
+        height = _BELOW + _SIDE + _ABOVE
+        figure = Figure(figsize=(width, height))
+        for number, (view, values) in enumerate(panels.items()):
             left = _LEFT + number * (_SIDE + _BESIDE)
-            axes = figure.add_axes((left / wide, _BELOW / high, _SIDE / wide, _SIDE / high))
-            _panel(axes, values, (a, b), (stream, tokens))
-        bar = figure.add_axes(((wide - _SCALE + 0.15) / wide, _BELOW / high, 0.12 / wide, _SIDE / high))
-        figure.colorbar(axes.images[0], cax=bar).set_label("linear CKA, debiased")
+            axes = figure.add_axes((left / width, _BELOW / height, _SIDE / width, _SIDE / height))
+            _panel(axes, values, (a, b), view)
+        scale = figure.add_axes(((width - _SCALE + 0.15) / width, _BELOW / height, 0.12 / width, _SIDE / height))
+        colorbar = figure.colorbar(axes.images[0], cax=scale)
+        colorbar.set_label("linear CKA, debiased")
         title = short(a.model.name, 60) if a is b else f"{short(a.model.name, 40)} against {short(b.model.name, 40)}"
-        figure.text(_LEFT / wide, 1 - 0.27 / high, title, fontsize=11, parse_math=False)
-        count = len(next(iter(a.kept(GRAM, *next(iter(panels))).values()))) - 1
-        said = f"Mean states of {count} documents; 1: alike but for rotation and scale, 0: nothing in common."
-        figure.text(0.1 / wide, 0.1 / high, said, fontsize=7.5, color="0.3")
+        figure.text(_LEFT / width, 1 - 0.27 / height, title, fontsize=11, parse_math=False)
+        caption = "Mean states of documents; 1: alike but for rotation and scale, 0: nothing in common."
+        figure.text(0.1 / width, 0.1 / height, caption, fontsize=7.5, color="0.3")
         for kind, information in _INFORMATION.items():
             out = io.BytesIO()
             figure.savefig(out, format=kind, dpi=150, metadata=information)
@@ -75,14 +75,14 @@ def _draw(a: Profile, b: Profile, name: str) -> Iterator[ReportFile]:
 
 
 def _panels(a: Profile, b: Profile) -> Iterator[tuple[tuple[str, str], Array]]:
-    """Yield the alignment for each token set of the first stream that both kept, by stream and token set."""
+    """Yield CKA for each token set of the first stream that both kept, by stream and token set."""
     views = [{(array.stream, array.tokens) for array in profile.arrays if array.metric == GRAM} for profile in (a, b)]
     both = views[0] & views[1]
     stream = next((s for s in ("residual", "normed") if any((s, tokens) in both for tokens in _TOKEN_SETS)), None)
     for tokens in _TOKEN_SETS:
         if stream is not None and (stream, tokens) in both:
             with contextlib.suppress(AnisoError):  # as on different texts
-                yield (stream, tokens), alignment(a, b, stream=stream, tokens=tokens)
+                yield (stream, tokens), cka(a, b, stream=stream, tokens=tokens)
 
 
 def _panel(axes: Axes, values: Array, profiles: tuple[Profile, Profile], view: tuple[str, str]) -> None:
@@ -93,7 +93,9 @@ def _panel(axes: Axes, values: Array, profiles: tuple[Profile, Profile], view: t
     extent = (columns[0] - 0.5, columns[-1] + 0.5, rows[0] - 0.5, rows[-1] + 0.5)
     colours = colormaps["viridis"].with_extremes(bad="0.85")
     axes.imshow(grid, cmap=colours, vmin=0, vmax=1, origin="lower", extent=extent, aspect="auto")
-    axes.set_title(f"{view[1]} tokens, {view[0]} stream")
+    stream, tokens = view
+    count = len(common_grams(*profiles, stream, tokens)[0][0])
+    axes.set_title(f"{tokens} tokens of {count} documents, {stream}")
     for axis, profile in ((axes.yaxis, profiles[0]), (axes.xaxis, profiles[1])):
         axis.set_major_locator(MaxNLocator(integer=True))
         axis.set_label_text("layer" if profiles[0] is profiles[1] else f"layer of {short(profile.model.name, 30)}")

@@ -15,6 +15,7 @@ from aniso_core.tokens import Tokens
 from aniso_isotropy.means import Mean, Means
 
 _FIRST = "no layer of this stream was measured before this one"
+_ZERO = "each token's state is zero at this layer or the one before"
 _LEAST = 1e-5  # eigenvalue of a correlation matrix below which a direction is rounding of float32 products
 _ROUNDING = 1e-12  # share of the square that is rounding
 
@@ -43,46 +44,50 @@ class LayerCosine:
 
     def result(self) -> Mean:
         """Return the mean cosine."""
-        return self._cosines.result(_FIRST)
+        return self._cosines.result(_ZERO if self._cosines.seen else _FIRST)
 
 
 class Pairs:
-    """The statistic behind `Pair`: moments of the states before a layer and after it, side by side as one state."""
+    """The statistic behind `Pair`: moments of states before a layer and of what it adds, side by side as one state.
+
+    What a layer adds may be a thousandth of the states, and the products of states in float32 would lose it.
+    """
 
     wants = ("before",)
 
     def __init__(self) -> None:
         """Start with nothing seen."""
         self._joint = RunningMoments()
-        self._width = 0
+        self._seen = False
 
     def update(self, tokens: Tokens) -> None:
         """Take in tokens, states and states before float[n, d]."""
         if tokens.before is not None:
-            self._width = tokens.before.shape[1]
-            both = torch.cat([tokens.before, tokens.states], dim=1)
+            self._seen = True
+            both = torch.cat([tokens.before, tokens.states - tokens.before], dim=1)
             norms = torch.linalg.vector_norm(both, dim=1)
-            self._joint.update(Tokens(both, norms, tokens.document, tokens.position, tokens.half))
+            # A difference of states in half precision is not exact in it, so that precision is not passed on.
+            self._joint.update(Tokens(both, norms, tokens.document, tokens.position))
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both parts; both stay as they were."""
         both = type(self)()
-        both._joint, both._width = self._joint.merge(other._joint), self._width or other._width
+        both._joint, both._seen = self._joint.merge(other._joint), self._seen or other._seen
         return both
 
     def result(self) -> "Pair":
         """Return how both layers vary together; raises UndefinedMetricError at the first layer."""
-        if not self._width:
+        if not self._seen:
             raise UndefinedMetricError(_FIRST)
-        return Pair.of(self._joint.result(), self._width)
+        return Pair.of(self._joint.result())
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """How n states before a layer, x, and after it, y, vary together, in float64.
+    """How n states before a layer, x, after it, y, and what it adds, u = y - x, vary together, in float64.
 
-    `before`, `after` and `cross` are the sums of xx', yy' and xy' about the means, float64[k, k], in any orthonormal
-    coordinates of x and of y; `along` is the sum of x'y, and `width` the width of x.
+    `before`, `after`, `cross` and `added` are the sums of xx', yy', xy' and xu' about the means, float64[k, k], in any
+    orthonormal coordinates of x, y and u; `change` is the sum of |u|^2 about the mean, and `width` that of a state.
     """
 
     count: int
@@ -90,31 +95,32 @@ class Pair:
     before: Array
     after: Array
     cross: Array
-    along: float
+    added: Array
+    change: float
 
     @classmethod
-    def of(cls, joint: Moments, width: int) -> Self:
-        """Return what moments of states side by side, the first `width` coordinates before, tell of each other."""
+    def of(cls, joint: Moments) -> Self:
+        """Return how the halves x and u of states side by side, and their sum, vary together."""
+        width = joint.width // 2
         if joint.rows is None:
             scatter = joint.side
-            before, after = scatter[:width, :width], scatter[width:, width:]
-            cross = scatter[:width, width:]
-            along = float(np.trace(cross)) if cross.shape[0] == cross.shape[1] else np.nan
-            return cls(joint.count, width, before, after, cross, along)
+            before, added, own = scatter[:width, :width], scatter[:width, width:], scatter[width:, width:]
+            after = before + added + added.T + own
+            return cls(joint.count, width, before, after, before + added, added, float(np.trace(own)))
         rows = joint.rows.astype(np.float64)
         rows -= rows.mean(axis=0)
-        x, y = rows[:, :width], rows[:, width:]
-        along = float((x * y).sum()) if x.shape == y.shape else np.nan
+        x, u = rows[:, :width], rows[:, width:]
+        change = float((u**2).sum())
         # Fewer states than their width span few coordinates, and matrices of these are small.
-        x, y = (np.asarray(np.linalg.qr(part.T, mode="r")).T for part in (x, y))
-        return cls(joint.count, width, x.T @ x, y.T @ y, x.T @ y, along)
+        x, y, u = (np.asarray(np.linalg.qr(part.T, mode="r")).T for part in (x, x + u, u))
+        return cls(joint.count, width, x.T @ x, y.T @ y, x.T @ y, x.T @ u, change)
 
     @property
     def squares(self) -> tuple[float, float]:
-        """The sums of |x|^2 and |y|^2; raises UndefinedMetricError where either states do not vary."""
+        """The sums of |x|^2 and |y|^2 about the means; raises UndefinedMetricError where x or y do not vary."""
         traces = float(np.trace(self.before)), float(np.trace(self.after))
-        if min(traces) <= 0:
-            message = "the states of one of both layers do not vary"
+        if min(traces) <= _ROUNDING * self.change:
+            message = "the states of one of the two layers do not vary"
             raise UndefinedMetricError(message)
         return traces
 
@@ -133,28 +139,31 @@ class Pair:
 
     @cached_property
     def missed(self) -> float:
-        """The sum of squares of y that the best linear map of x leaves; raises UndefinedMetricError for few tokens."""
+        """The sum of squares that the best linear map of x leaves of y, and so of u.
+
+        Raises UndefinedMetricError where tokens are few or x or y do not vary.
+        """
         if self.count <= self.width + 1:
-            message = f"a linear map of width {self.width} fits {self.count} tokens whatever they are; give more text"
+            message = f"{self.count} tokens of width {self.width} fit any linear map; give more than {self.width + 1}"
             raise UndefinedMetricError(message)
-        _, after = self.squares
+        self.squares  # noqa: B018 - raises where there is none
         scale = np.sqrt(self.before.diagonal())
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         values, vectors = np.linalg.eigh(self.before * inverse * inverse[:, None])
         kept = values > _LEAST
-        told = vectors[:, kept].T @ (self.cross * inverse[:, None])
-        return max(after - float((told**2).sum(axis=1) @ (1 / values[kept])), 0.0)
+        along = vectors[:, kept].T @ (self.added * inverse[:, None])
+        return max(self.change - float((along**2).sum(axis=1) @ (1 / values[kept])), 0.0)
 
     @property
     def linearity(self) -> float:
-        """The share of y's variance that the best linear map of x tells."""
-        return 1 - self.missed / self.squares[1]
+        """The share of y's variance that the best linear map of x explains."""
+        return max(1 - self.missed / self.squares[1], 0.0)
 
     @property
     def update_linearity(self) -> float:
-        """The share of the variance of y - x that the best linear map of x tells."""
-        change = sum(self.squares) - 2 * self.along
-        if not change > _ROUNDING * sum(self.squares):
+        """The share of u's variance that the best linear map of x explains."""
+        missed = self.missed
+        if self.change <= _ROUNDING * sum(self.squares):
             message = "the layer changes nothing"
             raise UndefinedMetricError(message)
-        return 1 - min(self.missed / change, 1.0)
+        return 1 - missed / self.change

@@ -13,7 +13,7 @@ from aniso_core.tokens import Runs
 
 @dataclass(frozen=True)
 class Mean:
-    """Sum and number of what was measured, of all and of each unit; `missing` says what lacks where nothing was."""
+    """Sum and count of the values, in all and per unit; `missing` is the reason given where there are none."""
 
     total: float
     count: float
@@ -43,6 +43,11 @@ class Means:
         self._sums: Tensor | None = None
         self._known = False
 
+    @property
+    def seen(self) -> bool:
+        """Whether any tokens were taken in, with or without a number."""
+        return self._sums is not None
+
     def add(self, values: Tensor, there: Tensor, runs: Runs) -> None:
         """Take in a number for each token, float[n], where it is `there`, bool[n]; `runs` are the tokens' units."""
         self._known = self._known or bool(runs)
@@ -63,7 +68,7 @@ class Means:
         return both
 
     def result(self, missing: str) -> Mean:
-        """Return the mean; `missing` says what lacks where there is none."""
+        """Return the mean; `missing` is the reason given where there is none."""
         sums = [] if self._sums is None else self._sums.tolist()
         units = {unit: (sums[slot][0], sums[slot][1]) for unit, slot in self._slots.items()}
         total, count = (sum(part[i] for part in units.values()) for i in (0, 1))

@@ -12,14 +12,15 @@ from aniso_core.records import Array
 
 _OUTLYING = 5.0  # times the mean variance of a dimension (Rudman et al. 2023)
 _FROM, _TO, _LEAST = 10, 100, 20
-_ROUNDING = 1e-8  # share below which an eigenvalue of float32 states is zero up to rounding
+_ROUNDING = 1e-7  # share below which an eigenvalue of float32 states may be rounding; shares of 1.02e-8 were seen
 
 
 def isoscore_star(m: Moments) -> float:
     """Return IsoScore of (1 - z) C + z C0, 0 (a line) to 1 (isotropic) (IsoScore*, Rudman et al. 2305.19358).
 
     C0 is the identity times tr C / d: the authors' choice where no larger sample is at hand, in units that keep the
-    score free of scale. z is Ledoit and Wolf's (2004), the weight that makes the error of the covariance least.
+    score free of scale. z is Ledoit and Wolf's (2004), the weight that makes the error of the covariance least where
+    tokens are independent; those of one document are not, so that it shrinks too little.
     """
     m.require_spread()
     if m.width < 2:  # noqa: PLR2004 - one direction is neither isotropic nor not
@@ -36,15 +37,19 @@ def isoscore_star(m: Moments) -> float:
 def spectral_decay(m: Moments) -> float:
     """Return alpha where lambda_i falls as i^-alpha, by least squares of log lambda_i on log i for i = 11 to 100.
 
-    Weights are 1 / i, so that each doubling of i counts alike (Stringer et al. 2019, as alpha-ReQ). Eigenvalues that
-    are zero up to rounding are left out, and 20 are needed.
+    Weights are 1 / i, so that each doubling of i counts alike (Stringer et al. 2019, as alpha-ReQ); 0 or more. The
+    Python code for alpha-ReQ, counting from 0, fits 12 to 100. Eigenvalues that are zero up to rounding are left out,
+    and 20 are needed.
     """
     import numpy as np
 
     tail = shares(m)[_FROM:_TO]
     tail = tail[tail > _ROUNDING]
     if len(tail) < _LEAST:
-        message = f"the decay is that of eigenvalues 11 to 100, {_LEAST} of them at least, and there are fewer"
+        message = (
+            f"the fit needs {_LEAST} eigenvalues of ranks 11 to 100 above rounding, and there are {len(tail)}; "
+            "give more text"
+        )
         raise UndefinedMetricError(message)
     place = np.arange(_FROM + 1, _FROM + 1 + len(tail))
     return -float(np.polyfit(np.log(place), np.log(tail), 1, w=place**-0.5)[0])
@@ -56,19 +61,16 @@ def directions_for_90(m: Moments) -> float:
 
 
 def outlier_dimensions(m: Moments) -> float:
-    """Return how many dimensions vary over five times as much as dimensions do on average, 0 to d / 5."""
+    """Return the number of dimensions whose variance exceeds five times the mean variance, 0 to d / 5."""
     m.require_spread()
-    if m.rows is None and len(m.side) != m.width:
-        message = "what single documents hold of single dimensions is not kept"
-        raise UndefinedMetricError(message)
     square = m.side.diagonal() if m.rows is None else (m.rows**2).sum(axis=0)
     return float((square > _OUTLYING * square.mean()).sum())
 
 
 def rogue_share(m: Moments, k: int) -> float:
-    """Return the share of the mean cosine that k dimensions make (Timkey & van Schijndel 2109.04404).
+    """Return the share of the mean cosine that the k largest dimensions contribute, 0 to 1 (2109.04404).
 
-    With u the mean unit vector, the mean cosine over all pairs is |u|^2 and dimension i makes u_i^2 of it; 0 to 1.
+    With u the mean unit vector, the mean cosine over all pairs is |u|^2, and dimension i contributes u_i^2 to it.
     """
     square = m.unit_mean**2
     if not square.any():
@@ -79,12 +81,12 @@ def rogue_share(m: Moments, k: int) -> float:
 
 
 def rogue_share_1(m: Moments) -> float:
-    """Return the share of the mean cosine that the dimension makes which makes most of it, 0 to 1."""
+    """Return the largest share of the mean cosine that one dimension contributes, 0 to 1."""
     return rogue_share(m, 1)
 
 
 def rogue_share_3(m: Moments) -> float:
-    """Return the share of the mean cosine that the three dimensions make which make most of it, 0 to 1."""
+    """Return the share of the mean cosine that the three largest dimensions contribute together, 0 to 1."""
     return rogue_share(m, 3)
 
 
@@ -111,13 +113,16 @@ def matrix_entropy_normalised(m: Moments) -> float:
     """Return the entropy of order 1 over ln min(n, d), the largest that it can be, 0 to 1."""
     size = min(m.count, m.width)
     if size < 2:  # noqa: PLR2004 - the entropy of one number is zero
-        message = "one token, or one dimension, has no entropy to compare with"
+        message = "one token, or one dimension, leaves no entropy to compare with"
         raise UndefinedMetricError(message)
     return matrix_entropy_1(m) / math.log(size)
 
 
 def rankme(m: Moments) -> float:
-    """Return exp(-sum p ln p), p_i = s_i / sum s of the singular values s of X, 1 to min(n, d) (2210.02885)."""
+    """Return exp(-sum p ln p), p_i = s_i / sum s of the singular values s of X, 1 to min(n, d) (2210.02885).
+
+    Garrido et al. add 1e-7 to each p_i against the logarithm of zero; here zeros are left out instead.
+    """
     root = _uncentred(m) ** 0.5
     return math.exp(_entropy(root / root.sum()))
 

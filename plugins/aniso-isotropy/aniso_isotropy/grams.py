@@ -1,4 +1,4 @@
-"""Centred kernel alignment of any two layers, of one model or of two, from what runs kept of their documents."""
+"""CKA of any two layers, of one model or of two, from the inner products of documents that runs kept."""
 
 from functools import reduce
 
@@ -7,12 +7,12 @@ from aniso_core.records import Array, Profile
 from aniso_core.text import visible
 
 GRAM = "document-gram"
-"""The metric that keeps what alignment is computed from."""
+"""The metric that keeps what CKA is computed from."""
 
 _LEAST = 4  # the unbiased estimate divides by n - 3
 
 
-def alignment(
+def cka(
     a: Profile, b: Profile | None = None, *, stream: str = "residual", tokens: str = "all", debiased: bool = True
 ) -> Array:
     """Return the linear CKA of each layer of `a` with each of `b` (None: of `a`), float64[layers of a, layers of b].
@@ -25,25 +25,35 @@ def alignment(
     """
     import numpy as np
 
-    both = (a, a if b is None else b)
-    held = [profile.kept(GRAM, stream, tokens) for profile in both]
-    texts = {profile.prompts.sha256 for profile in both if profile.prompts}
+    centre = _u_centred if debiased else _centred
+    found = common_grams(a, a if b is None else b, stream, tokens)
+    rows, columns = (np.array([centre(gram).ravel() for gram in grams]) for grams in found)
+    sizes = np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))
+    return np.asarray(np.divide(rows @ columns.T, sizes, out=np.full_like(sizes, np.nan), where=sizes > 0))
+
+
+def common_grams(a: Profile, b: Profile, stream: str, tokens: str) -> tuple[list[Array], list[Array]]:
+    """Return for each layer of `a`, and of `b`, the inner products of the documents that all kept, float64[n, n].
+
+    Raises AnisoError as `cka` does.
+    """
+    import numpy as np
+
+    held = [profile.kept(GRAM, stream, tokens) for profile in (a, b)]
+    texts = {profile.prompts.sha256 for profile in (a, b) if profile.prompts}
     if len(texts) > 1:
-        names = " and ".join(visible(profile.model.name) for profile in both)
-        message = (
-            f"{names} were measured on different texts, and alignment compares documents; measure both on one text."
-        )
+        names = " and ".join(visible(profile.model.name) for profile in (a, b))
+        message = f"{names} were measured on different texts, and CKA compares documents; measure both on one text."
         raise AnisoError(message)
     common = reduce(np.intersect1d, (array[0] for arrays in held for array in arrays.values()))
     if len(common) < _LEAST:
         message = (
-            f"Alignment needs {_LEAST} documents that have tokens {tokens} at every layer, and there are {len(common)}."
+            f"CKA needs {_LEAST} documents with {tokens} tokens at every layer and found {len(common)}; measure more "
+            "documents."
         )
         raise AnisoError(message)
-    centre = _u_centred if debiased else _centred
-    rows, columns = (np.array([centre(_among(array, common)).ravel() for array in arrays.values()]) for arrays in held)
-    sizes = np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(columns, axis=1))
-    return np.asarray(np.divide(rows @ columns.T, sizes, out=np.full_like(sizes, np.nan), where=sizes > 0))
+    rows, columns = ([_among(array, common) for array in arrays.values()] for arrays in held)
+    return rows, columns
 
 
 def _among(array: Array, common: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Example profiles, and what is left of one without this and that: what a plugin may be given."""
+"""Example profiles, whole and with parts missing, as plugins may meet them."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -12,14 +12,14 @@ from aniso_core.tokens import TOKEN_SETS
 
 
 def examples() -> Iterator[tuple[str, list[Profile]]]:
-    """Yield whole profiles, one and two at a time, each with what a fault on it is said of."""
+    """Yield whole profiles, one and two at a time, each with the words that a fault on it names them by."""
     one, other = example_profile("one"), example_profile("other", norm="layernorm", layers=5)
     yield "an example profile", [one]
     yield "two example profiles", [one, other]
 
 
-def remainders() -> Iterator[tuple[str, Profile]]:
-    """Yield what is left of a profile, each with what a fault on it is said of."""
+def incomplete() -> Iterator[tuple[str, Profile]]:
+    """Yield profiles with parts missing, each with the words that a fault on it names it by."""
     whole = example_profile("one")
     yield "a profile without anything of single documents", without_documents(whole)
     for stream in STREAMS:

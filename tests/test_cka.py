@@ -1,4 +1,4 @@
-"""The alignment of any two layers, of one run or of two, from the documents that runs keep; and its figure."""
+"""CKA of any two layers, of one run or of two, from the documents that runs keep; and its figure."""
 
 import io
 from dataclasses import replace
@@ -7,8 +7,10 @@ from functools import reduce
 import numpy as np
 import pytest
 import torch
+from draws import rng
 from folding import classes_of, cloud, folded, windows_of
 from matplotlib import image
+from matplotlib.axes import Axes
 from test_passes import measured
 
 import aniso_core as aniso
@@ -16,16 +18,12 @@ from aniso_core import AnisoError
 from aniso_core.records import KeptArray, ModelInfo, Profile, PromptsInfo, Report, Site
 from aniso_core.text import slug
 from aniso_core.tokens import TOKEN_SETS, Tokens
-from aniso_isotropy import alignment, aniso_metrics
+from aniso_isotropy import aniso_metrics, cka
 from aniso_isotropy.documents import MOST, Documents
 from aniso_isotropy.heatmap import render
 
 GRAM = next(metric for metric in aniso_metrics() if metric.keeps)
 TEXTS = ["the river rose in spring", "few had asked about it", "seven ships", "she counted lamps", "no harbour here"]
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
 
 
 def profile(layers, name="m", sha256="ab", tokens="all", numbers=None):
@@ -49,30 +47,30 @@ def hsic(k, l):  # noqa: E741 - the kernels of the formula
     return (np.trace(k @ l) + middle - 2 / (n - 2) * ones @ k @ l @ ones) / (n * (n - 3))
 
 
-def test_alignment_is_that_of_the_formula():
+def test_cka_is_that_of_the_formula():
     """Each entry is the unbiased HSIC of two layers over the root of those of each with itself; plain CKA beside it."""
     layers = [rng(i).standard_normal((12, 8)) @ rng(9).standard_normal((8, 8)) + rng(5).random((12, 8)) for i in (0, 1)]
     others = [layers[0] + 0.3 * rng(3).standard_normal((12, 8)), rng(4).standard_normal((12, 20))]
     a, b = profile(layers), profile(others)
     kernels = [[x @ x.T for x in some] for some in (layers, others)]
     want = [[hsic(k, l) / np.sqrt(hsic(k, k) * hsic(l, l)) for l in kernels[1]] for k in kernels[0]]  # noqa: E741
-    assert np.allclose(alignment(a, b), want)
+    assert np.allclose(cka(a, b), want)
     centred = [[x - x.mean(axis=0) for x in some] for some in (layers, others)]
     plain = [
         [np.linalg.norm(x.T @ y) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y) for y in centred[1]]
         for x in centred[0]
     ]
-    assert np.allclose(alignment(a, b, debiased=False), plain)
-    assert np.allclose(alignment(a), alignment(a).T)
-    assert np.allclose(np.diag(alignment(a)), 1)
+    assert np.allclose(cka(a, b, debiased=False), plain)
+    assert np.allclose(cka(a), cka(a).T)
+    assert np.allclose(np.diag(cka(a)), 1)
 
 
-def test_layers_with_nothing_in_common_have_an_alignment_near_zero():
+def test_layers_with_nothing_in_common_have_a_cka_near_zero():
     """Of few documents the plain CKA of independent layers is large, and the unbiased one is zero on average."""
     found = []
     for seed in range(40):
         a, b = (profile([rng(2 * seed + i).standard_normal((16, 64))]) for i in (0, 1))
-        found.append((alignment(a, b).item(), alignment(a, b, debiased=False).item()))
+        found.append((cka(a, b).item(), cka(a, b, debiased=False).item()))
     unbiased, plain = np.mean(found, axis=0)
     assert abs(unbiased) < 0.02
     assert plain > 0.5
@@ -82,30 +80,39 @@ def test_only_documents_that_every_layer_has_are_compared():
     """A document that has no token of the set at some layer is left out everywhere."""
     means = rng().standard_normal((9, 6))
     whole, some = profile([means[1:8]], numbers=range(1, 8)), profile([means, means])
-    assert np.allclose(alignment(whole, some), 1)
-    assert alignment(whole, some).shape == (1, 2)
+    assert np.allclose(cka(whole, some), 1)
+    assert cka(whole, some).shape == (1, 2)
 
 
-def test_what_cannot_be_aligned_is_refused():
+def test_what_cannot_be_compared_is_refused():
     """Other texts, too few documents and runs that kept none are each one sentence."""
     a = profile([rng().standard_normal((9, 6))])
-    with pytest.raises(AnisoError, match="m and n were measured on different texts, and alignment compares documents"):
-        alignment(a, profile([np.eye(9)], name="n", sha256="cd"))
-    with pytest.raises(AnisoError, match=r"Alignment needs 4 documents .* there are 3"):
-        alignment(a, profile([np.eye(3)]))
+    with pytest.raises(AnisoError, match="m and n were measured on different texts, and CKA compares documents"):
+        cka(a, profile([np.eye(9)], name="n", sha256="cd"))
+    with pytest.raises(AnisoError, match=r"CKA needs 4 documents with all tokens at every layer and found 3"):
+        cka(a, profile([np.eye(3)]))
     with pytest.raises(AnisoError, match=r"kept no document-gram .* residual/all"):
-        alignment(a, tokens="bulk")
+        cka(a, tokens="bulk")
     with pytest.raises(AnisoError, match="measure it with --metric document-gram"):
-        alignment(replace(a, arrays=()))
+        cka(replace(a, arrays=()))
 
 
-def test_a_layer_whose_documents_are_the_same_has_no_alignment():
+def test_a_layer_whose_documents_are_the_same_has_no_cka():
     """Where nothing varies there is no number, rather than zero."""
-    found = alignment(profile([rng().standard_normal((9, 6)), np.ones((9, 6))]))
+    found = cka(profile([rng().standard_normal((9, 6)), np.ones((9, 6))]))
     assert np.isnan(found).tolist() == [[False, True], [True, True]]
 
 
 # What is kept of documents
+
+
+def test_means_that_differ_by_rounding_keep_no_products():
+    """Documents of the same states have products of zero, and so no CKA, whatever rounding makes of their mean."""
+    documents = Documents()
+    documents.update(Tokens.of(torch.tensor([[0.1, 0.7, 1.3, -0.77]], dtype=torch.float64).repeat(7, 1), range(7)))
+    found = documents.result().gram()
+    assert found[0].tolist() == list(range(7))
+    assert not found[1:].any()
 
 
 @pytest.mark.parametrize(("batch_tokens", "row_tokens"), [(1, 0), (30, 0), (500, 0), (500, 50)])
@@ -150,11 +157,11 @@ def test_many_documents_are_the_same_ones_in_any_order():
     assert 90 < (one.numbers < 250).sum() < 166
 
 
-def test_a_model_is_aligned_with_itself(tmp_path):
-    """Measured, kept, read back: alignment of a run is the same, 1 with itself, and higher nearby than far."""
+def test_a_model_is_compared_with_itself(tmp_path):
+    """Measured, kept, read back: CKA of a run is the same, and 1 of each layer with itself."""
     held = measured(texts=TEXTS, metrics=["document-gram"], out=tmp_path / "run", streams=["residual"])
-    found = alignment(aniso.load(tmp_path / "run"))
-    assert np.array_equal(found, alignment(held))
+    found = cka(aniso.load(tmp_path / "run"))
+    assert np.array_equal(found, cka(held))
     assert found.shape == (4, 4)
     assert np.allclose(np.diag(found), 1)
 
@@ -171,11 +178,22 @@ def test_a_run_is_drawn():
     layers = [rng().standard_normal((9, 6)) + i * np.ones((9, 6)) for i in range(4)]
     both = replace(profile(layers), arrays=profile(layers).arrays + profile(layers, tokens="bulk").arrays)
     files = drawn(both)
-    assert set(files) == {"similarity.png", "similarity.pdf"}
+    assert set(files) == {"cka.png", "cka.pdf"}
     assert drawn(both) == files
-    narrow, wide = (image.imread(io.BytesIO(drawn(p)["similarity.png"])) for p in (profile(layers), both))
+    narrow, wide = (image.imread(io.BytesIO(drawn(p)["cka.png"])) for p in (profile(layers), both))
     assert narrow.shape[0] == wide.shape[0]
     assert wide.shape[1] > 1.5 * narrow.shape[1]
+
+
+def test_panels_say_how_many_documents_are_compared(monkeypatch):
+    """A document that one layer lacks is compared at none, so the number drawn is that of the common ones."""
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda _, text: titles.append(text))
+    means = rng().standard_normal((9, 6))
+    some = profile([means[:5]], numbers=range(5)).arrays[0]
+    kept = profile([means, means]).arrays
+    drawn(replace(profile([means]), arrays=(*kept, replace(some, layer=2))))
+    assert titles == ["all tokens of 5 documents, residual"]
 
 
 def test_two_runs_are_drawn_alone_and_against_each_other():
@@ -185,10 +203,10 @@ def test_two_runs_are_drawn_alone_and_against_each_other():
     names = {name.removesuffix(".png") for name in drawn(*runs, replace(runs[0], arrays=())) if name.endswith("png")}
     one = slug("a/one")
     assert names == {
-        f"{one}-1-similarity",
-        "two-2-similarity",
-        "two-3-similarity",
-        f"similarity-{slug(f'{one}-1-two-2')}",
+        f"{one}-1-cka",
+        "two-2-cka",
+        "two-3-cka",
+        f"cka-{slug(f'{one}-1-two-2')}",
     }
     assert all(len(name) < 90 for name in drawn(*(profile(layers, n * 300) for n in "ab")))
 
@@ -206,11 +224,11 @@ def test_foreign_names_are_shown_as_they_are():
 
 def test_the_command_keeps_and_draws(aniso, measure, tmp_path):
     """`aniso profile` keeps documents where they are asked for beside the rest, and `aniso report` draws two runs."""
-    asked = ("--metric", "norm-mean", "--metric", "document-gram", "--reporter", "similarity")
+    asked = ("--metric", "norm-mean", "--metric", "document-gram", "--reporter", "cka")
     runs = [measure(*asked, out=name) for name in ("one", "two")]
     for ran in runs:
         assert ran.code == 0, ran.err
-        assert (ran.run / "report" / "similarity.png").exists()
-    done = aniso("report", runs[0].run, runs[1].run, "--reporter", "similarity", "--out", tmp_path / "both")
+        assert (ran.run / "report" / "cka.png").exists()
+    done = aniso("report", runs[0].run, runs[1].run, "--reporter", "cka", "--out", tmp_path / "both")
     assert done.code == 0, done.err
     assert len(list((tmp_path / "both").glob("*.png"))) == 3
