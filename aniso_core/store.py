@@ -15,7 +15,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Array, Failure, KeptArray, Profile, PseudoValues, ReportFile, Spectrum, Verdict
+from aniso_core.records import (
+    FORMAT,
+    Array,
+    Curve,
+    Failure,
+    KeptArray,
+    Profile,
+    PseudoValues,
+    ReportFile,
+    Spectrum,
+    Verdict,
+)
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
@@ -93,10 +104,17 @@ def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
         write_file(folder / file.name, file.data)
 
 
-def load(folder: Path | str) -> Profile:
-    """Return the profile of a run directory, arrays included; raises AnisoError where it is none or damaged."""
+def load(folder: Path | str, *, arrays: bool = True) -> Profile:
+    """Return the profile of a run directory; raises AnisoError where it is none or damaged.
+
+    Without `arrays` it has neither spectra nor pseudo-values nor what metrics kept, and is read much faster.
+    """
     path = Path(folder)
     profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
+    return _with_arrays(profile, path) if arrays else profile
+
+
+def _with_arrays(profile: Profile, path: Path) -> Profile:
     arrays = _read_arrays(path / ARRAYS)
     try:
         spectra = sorted(_spectra(arrays), key=lambda spectrum: spectrum.place)
@@ -121,8 +139,7 @@ def load_request(folder: Path) -> Mapping[str, Any]:
 def decode_profile(data: bytes, path: Path) -> Profile:
     """Return the profile in the bytes of a profile.json; raises AnisoError, naming `path`, where it is none."""
     profile = _decoded(data, Profile, path)
-    whole = ({0, len(c.layers)} >= {len(c.low), len(c.high)} and len(c.low) == len(c.high) for c in profile.curves)
-    if not all(whole) or any(len(c.layers) != len(c.values) for c in profile.curves):
+    if not all(_is_whole(curve) for curve in profile.curves):
         message = f"{visible(path)} is damaged: a curve has other numbers of layers and values; measure it again."
         raise AnisoError(message)
     deepest = profile.model.layers
@@ -130,6 +147,13 @@ def decode_profile(data: bytes, path: Path) -> Profile:
         message = f"{visible(path)} is damaged: its layers do not fit a model of {deepest} blocks; measure it again."
         raise AnisoError(message)
     return profile
+
+
+def _is_whole(curve: Curve) -> bool:
+    """Return whether a curve has a value at each of its layers, and of all else one at each layer or none at all."""
+    count = len(curve.layers)
+    beside = {len(curve.corrected), len(curve.se), len(curve.low)}
+    return len(curve.values) == count and beside <= {0, count} and len(curve.low) == len(curve.high)
 
 
 def encode(record: Any) -> bytes:

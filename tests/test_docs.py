@@ -16,7 +16,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import aniso_core as aniso
-from aniso_core import cli, contracts, hookspecs, inference, prereg, records, store, testing, tokens
+from aniso_core import cli, contracts, export, hookspecs, inference, prereg, records, store, testing, tokens
 from aniso_core.plugins import KINDS, registry
 
 ROOT = Path(__file__).parent.parent
@@ -204,6 +204,11 @@ def test_format_names_every_field(record):
     """The format's table of a stored record has its fields, all of them and no other."""
     named = first_cells(section("docs/format.md", record.__name__))
     assert named == [field.name for field in dataclasses.fields(record)]
+
+
+def test_format_names_every_column():
+    """The format's table of tidy rows has their columns, all of them and no other."""
+    assert first_cells(section("docs/format.md", "Tidy rows")) == list(export.Row._fields)
 
 
 def test_format_names_every_stored_record():

@@ -20,7 +20,7 @@ _COMMANDS = {
     "test": "runs:test",
     "compare": "compare:compare",
     "report": "runs:report",
-    "export": "runs:export",
+    "export": "export:export",
     "adapters": "lists:adapters",
     "metrics": "lists:metrics",
     "hypotheses": "lists:hypotheses",
