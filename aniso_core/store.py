@@ -131,9 +131,9 @@ def load_judged(folder: Path) -> Judged:
     return _decoded(_read(folder / VERDICTS, folder), Judged, folder / VERDICTS)
 
 
-def load_request(folder: Path) -> Mapping[str, Any]:
-    """Return what a run's command asked for; raises AnisoError where it is none or damaged."""
-    return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN).request
+def load_record(folder: Path) -> RunRecord:
+    """Return what a run asked for and used; raises AnisoError where it is none or damaged."""
+    return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN)
 
 
 def decode_profile(data: bytes, path: Path) -> Profile:

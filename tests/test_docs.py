@@ -56,7 +56,7 @@ STORED = (
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("aniso_"))
 # Commands that read no model and no folder, so that they run anywhere and at once.
 QUICK = re.compile(
-    r"aniso (\w+ list|\w+ show (?!mean-share)|(test|compare|export) published:|plugins|doctor --offline)"
+    r"aniso ((?!runs)(\w+ list|\w+ show (?!mean-share))|(test|compare|export) published:|plugins|doctor --offline)"
 )
 
 

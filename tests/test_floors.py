@@ -33,6 +33,7 @@ FLOORS = {
         "hookspecs",
         "store",
         "fold",
+        "folder",
         "answers",
         "intake",
         "documents",

@@ -21,6 +21,7 @@ _COMMANDS = {
     "compare": "compare:compare",
     "report": "runs:report",
     "export": "export:export",
+    "runs": "folder:runs",
     "adapters": "lists:adapters",
     "metrics": "lists:metrics",
     "hypotheses": "lists:hypotheses",

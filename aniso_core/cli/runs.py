@@ -82,7 +82,9 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
-        records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
+        records = store.run_files(
+            profiles[0], judged.verdicts, judged.failures, store.load_record(Path(runs[0])).request
+        )
         # Whether a reporter fails is asked anew.
         failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
         drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
