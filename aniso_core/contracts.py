@@ -108,8 +108,8 @@ class ModelRequest:
     """How a model is asked for.
 
     `model` is a preset's name, a folder, a `.gguf` file or a hub id; `None` anywhere leaves the choice to aniso
-    (model: the adapter's first preset; dtype: float32 on a CPU, bfloat16 on a GPU). `trust_remote_code` is
-    `ORG/NAME@COMMIT`.
+    (model: the adapter's first preset; dtype: float32 on a CPU, bfloat16 on a GPU). `revision` may be REVISION@COMMIT,
+    which pins a branch or tag to a commit; `trust_remote_code` is `ORG/NAME@COMMIT`.
     """
 
     model: str | None = None

@@ -30,6 +30,7 @@ from aniso_core.records import (
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
+CONFIG = "run.toml"
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
 _DEEPEST = 100_000  # blocks; bounds the lists that a profile from elsewhere can make us build
 _T = TypeVar("_T")
@@ -56,9 +57,13 @@ class RunRecord:
 
 
 def run_files(
-    profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
+    profile: Profile,
+    verdicts: Sequence[Verdict],
+    failures: Sequence[Failure],
+    request: Mapping[str, Any],
+    config: bytes | None = None,
 ) -> list[ReportFile]:
-    """Return the files that are the record of a run."""
+    """Return the files that are the record of a run; `config` is what repeats it, where a file can."""
     bare = replace(profile, spectra=(), pseudo=(), arrays=())
     record = RunRecord(
         request=request,
@@ -71,6 +76,7 @@ def run_files(
         ReportFile(RUN, encode(record)),
         ReportFile(VERDICTS, encode(Judged(tuple(verdicts), tuple(failures)))),
         ReportFile(ARRAYS, _arrays(profile)),
+        *([] if config is None else [ReportFile(CONFIG, config)]),
     ]
 
 
@@ -134,6 +140,11 @@ def load_judged(folder: Path) -> Judged:
 def load_record(folder: Path) -> RunRecord:
     """Return what a run asked for and used; raises AnisoError where it is none or damaged."""
     return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN)
+
+
+def load_config(folder: Path) -> bytes | None:
+    """Return the file that repeats a run, None where it has none, as runs from Python and older ones."""
+    return _read(folder / CONFIG, folder) if (folder / CONFIG).is_file() else None
 
 
 def decode_profile(data: bytes, path: Path) -> Profile:

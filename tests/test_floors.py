@@ -68,7 +68,19 @@ LIBRARIES = {
         "psutil",
     },
     4: {"numpy"},
-    5: {"click", "rich", "numpy", "torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "pytest"},
+    5: {
+        "click",
+        "msgspec",
+        "rich",
+        "tomli_w",
+        "numpy",
+        "torch",
+        "transformers",
+        "tokenizers",
+        "huggingface_hub",
+        "httpx",
+        "pytest",
+    },
 }
 # What takes longer to load than a list takes to show.
 HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich", "pandas", "pyarrow", "xarray", "tomli_w"}

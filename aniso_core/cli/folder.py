@@ -165,6 +165,8 @@ def _facts(entry: Entry, run: Path, profile: Profile | None, judged: Judged | No
     if judged:
         counts = Counter(f"{verdict.criterion} {verdict.outcome}" for verdict in judged.verdicts)
         yield "verdicts", ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
+    if (run / store.CONFIG).is_file():
+        yield "repeat", f"aniso profile --config {run / store.CONFIG}"
     for failure in _failures(profile, judged):
         yield "failed", f"{failure.kind} {failure.name} ({failure.distribution}): {failure.reason}"
 
