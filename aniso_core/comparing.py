@@ -11,12 +11,13 @@ from aniso_core.text import short
 class Comparison:
     """Whether the numbers of two profiles may be compared.
 
-    `refused` is one sentence on why they may not, empty where they may; `notes` are what weakens it, each a few words.
     Both hold the value of the first profile, then that of the second; neither begins with a capital or has a stop.
     """
 
     refused: str = ""
+    """One sentence on why they may not; empty where they may."""
     notes: tuple[str, ...] = ()
+    """What weakens it, each a few words."""
 
 
 def differences(a: Profile, b: Profile) -> Comparison:

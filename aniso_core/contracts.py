@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from aniso_core.batches import Batch
 
 Direction = Literal["higher is more anisotropic", "lower is more anisotropic", "neither"]
+"""What a larger value of a metric means."""
+
 Invariance = Literal["rotation", "scale", "shift"]
+"""What may be done to all states alike without changing a metric: turning about the origin, scaling, shifting."""
+
 BosRule = Literal["auto", "add", "omit"]
+"""BOS token before each window: as the tokenizer does, always, or no special tokens at all."""
+
 Kernels = Literal["default", "fast"]
+
 Sink = Callable[[Site, "torch.Tensor"], None]
+"""Takes in the states of a site, float[rows, time, d], and keeps none of them."""
 
 WANTS = ("before", "windows")
 """What a statistic may ask for in its class attribute `wants`, beside tokens of one class at one site.
@@ -56,71 +64,96 @@ class Statistic(Protocol):
 
 @dataclass(frozen=True)
 class Metric:
-    """A question about a statistic: `of` takes the statistic's result and returns one number.
-
-    `of` raises UndefinedMetricError where the number does not exist. With `contrast`, `of` takes a second result,
-    that of the named token class alone, and is asked only for token sets that contain the class. `low` and `high`
-    bound the possible values (None: unbounded or known only from the width). With `keeps`, `of` returns an array
-    float64, of at most MOST_KEPT numbers, that the run keeps in place of a curve. What is `on_request` is measured only
-    where it is named.
-    """
+    """A question about a statistic: `of` takes the statistic's result and returns one number."""
 
     name: str
+    """Its name, unique among metrics."""
     of: Callable[..., Any]
+    """Function from the statistic's result to one finite real number; raises UndefinedMetricError where there is
+    none."""
     over: Callable[[], Statistic] = RunningMoments
+    """Makes an empty statistic."""
     unit: str = "1"
+    """Unit of the number; `1` for a pure number."""
     summary: str = ""
+    """A few words for lists."""
     low: float | None = None
+    """Smallest possible value; None where unbounded or known only from the width."""
     high: float | None = None
+    """Largest possible value, likewise."""
     direction: Direction = "neither"
+    """What a larger number means."""
     invariances: tuple[Invariance, ...] = ()
+    """What leaves the number as it is."""
     source: str = ""
+    """Publication."""
     contrast: TokenClass | None = None
+    """A token class: `of` takes the result over that class alone as a second argument, and is asked only for token sets
+    that contain the class."""
     aliases: tuple[str, ...] = ()
+    """Other names that look-ups accept."""
     keeps: bool = False
+    """Whether `of` returns an array float64 of at most MOST_KEPT finite numbers, which the run keeps in place of a
+    curve and `Profile.kept` gives back by layer."""
     on_request: bool = False
+    """Whether it is measured only where it is named, as what costs much should be; `--metric default --metric NAME`
+    measures it beside the others."""
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """A named collection of documents that a plugin ships, with its source and licence."""
+    """A named collection of documents that a plugin ships."""
 
     name: str
+    """Its name, unique among prompt sets."""
     summary: str
+    """A few words for lists."""
     source: str
+    """Where the texts come from."""
     licence: str
+    """Under which terms."""
     load: Callable[[], Sequence[Document]]
+    """Function that returns the documents; called when the set is used."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model that an adapter knows by name: `where` is a folder that the plugin ships or a hub id."""
+    """A model that an adapter knows by name."""
 
     name: str
+    """Its name, unique within the adapter."""
     where: str
+    """A folder that the plugin ships, or a hub id."""
     summary: str = ""
+    """A few words."""
     bundled: bool = False
+    """Whether `where` is a folder that the plugin ships."""
     gated: bool = False
+    """Whether its licence must be accepted on the hub."""
 
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """How a model is asked for.
-
-    `model` is a preset's name, a folder, a `.gguf` file or a hub id; `None` anywhere leaves the choice to aniso
-    (model: the adapter's first preset; dtype: float32 on a CPU, bfloat16 on a GPU). `revision` may be REVISION@COMMIT,
-    which pins a branch or tag to a commit; `trust_remote_code` is `ORG/NAME@COMMIT`.
-    """
+    """How a model is asked for; None leaves a choice to aniso."""
 
     model: str | None = None
+    """A preset's name, a folder, a `.gguf` file or a hub id; None: the adapter's first preset."""
     revision: str | None = None
+    """Branch, tag or commit of a hub model; `REVISION@COMMIT` where it is pinned to one."""
     dtype: str | None = None
+    """Precision, as `float32`; None: float32 on a CPU, bfloat16 on a GPU."""
     device: str | None = None
+    """As `cpu` or `cuda:0`; None: a GPU if there is one."""
     device_map: str | None = None
+    """`auto`, or JSON of modules and devices."""
     offload_folder: Path | None = None
+    """Folder for weights that a device map puts on disk."""
     allow_pickle: bool = False
+    """Whether `.bin` weights may be read."""
     trust_remote_code: str | None = None
+    """`ORG/NAME@COMMIT` whose code may run."""
     offline: bool = False
+    """Whether the network is forbidden."""
 
 
 class Probe(Protocol):
@@ -147,8 +180,8 @@ class Probe(Protocol):
     def reading(self, sites: Sequence[Site], sink: Sink) -> AbstractContextManager[Callable[["Batch"], None]]:
         """Return a context in which the yielded function runs a batch and hands each site's states to `sink`.
 
-        The sink gets a tensor [batch, time, d] as soon as the site's module has run and must not keep it; the sites
-        of a stream come in order of depth.
+        The sink gets a tensor [rows, time, d] as soon as the site's module has run and must not keep it; the sites
+        of a stream come in order of depth. Of a `packed` batch `position` says where each window of a row begins.
         """
 
 
@@ -157,44 +190,58 @@ class Adapter:
     """A family of models: how one is opened, the presets it offers, and profiles of it that others published."""
 
     name: str
+    """Its name, unique among adapters."""
     summary: str
+    """A few words for lists."""
     open: Callable[[ModelRequest], Probe]
+    """Opens the model that is asked for; raises AnisoError for one of another family."""
     presets: tuple[Preset, ...] = ()
+    """The models that it knows by name; the first is the default."""
     published: Callable[[], Mapping[str, Profile]] = dict
+    """Function that returns profiles by name, for `published:NAME`."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """A claim about profiles and the test that judges it.
 
-    `test` takes profiles and a seeded random generator and yields one verdict or more; it yields `not_testable`
-    with the reason where it cannot judge. `metric`, `streams`, `tokens` and `sizes` (the smallest effects that matter,
-    by name, in the metric's unit) are what its rigorous test goes by; a preregistration must name the same. Where one
-    is empty, a preregistration may name anything.
+    A preregistration must name the same `metric`, `streams`, `tokens` and `sizes`; where one is empty, it may name
+    anything.
     """
 
     name: str
+    """Its name, unique among hypotheses."""
     claim: str
+    """The claim in one sentence."""
     test: Callable[[Sequence[Profile], "np.random.Generator"], Iterable[Verdict]]
+    """Takes profiles and a seeded random generator, draws from no other, and yields one verdict or more: `not_testable`
+    with the reason where it cannot judge."""
     estimand: str = ""
+    """What is estimated, in words."""
     source: str = ""
+    """Where the claim comes from."""
     metric: str = ""
+    """Metric that its rigorous test reads."""
     streams: tuple[str, ...] = ()
+    """Streams that it judges."""
     tokens: tuple[str, ...] = ()
+    """Token sets that it judges."""
     sizes: Mapping[str, float] = field(default_factory=dict)
+    """Smallest effects that matter, by name, in the metric's unit."""
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """A way of showing results: `render` returns files and writes none itself.
-
-    Reporters are asked by rising `order` and find the files of those before them in the report (a bundle needs them).
-    """
+    """A way of showing results."""
 
     name: str
+    """Its name, unique among reporters."""
     summary: str
+    """A few words for lists."""
     render: Callable[[Report], Iterable[ReportFile]]
+    """Function of a report that returns files and writes none itself."""
     order: int = 0
+    """Reporters are asked by rising order and find the files of those before them in the report, as a bundle must."""
 
 
 def in_turn(*tests: Callable[..., Iterable[Verdict]]) -> Callable[..., Iterable[Verdict]]:

@@ -14,6 +14,7 @@ PROJECT = "aniso"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin's module as the hook that it is named after."""
 
 
 @hookspec

@@ -27,35 +27,43 @@ _WORTH_A_CORE = 256
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Moments of n states of width d, in float64.
+    """Moments of n states of width d, in float64; arrays are read-only.
 
-    `mean` [d]; `unit_mean` [d], the mean of the states scaled to unit norm; `norm_mean` and `norm_var` of the
-    Euclidean norms (divisor n); `trace` of the covariance (divisor n - 1); `quartic`, the mean fourth power of the
-    distance from the mean; `peak`, the largest |coordinate|, and `peak_ratio`, that over the median |coordinate|
-    of the state that holds it. Either `rows` [n, d], centred (in the states' precision), with their `gram` matrix
-    [n, n] (n < d), or `scatter` [d, d], the sum of the centred states' outer products. Arrays are read-only. `parts`
-    returns what each unit of uncertainty holds of the sums about the mean; None where that was not kept.
+    Either `rows` and `gram` are there (n < d) or `scatter` is.
     """
 
     count: int
+    """Number of states, n."""
     mean: Array
+    """float64[d]."""
     unit_mean: Array
+    """float64[d], the mean of the states scaled to unit norm."""
     norm_mean: float
+    """Mean of the Euclidean norms."""
     norm_var: float
+    """Their variance, divisor n."""
     trace: float
+    """Trace of the covariance, divisor n - 1."""
     quartic: float
+    """Mean fourth power of the distance from the mean."""
     peak: float
+    """The largest |coordinate|."""
     peak_ratio: float
+    """That over the median |coordinate| of the state that holds it."""
     rows: Array | None = None
+    """float[n, d], the centred states, in their own precision."""
     gram: Array | None = None
+    """float64[n, n], inner products of the centred states."""
     scatter: Array | None = None
+    """float64[d, d], sum of the centred states' outer products."""
     parts: "Callable[[], Parts] | None" = None
+    """Returns what each unit of uncertainty holds of the sums about the mean; None where that was not kept."""
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
         for array in (self.mean, self.unit_mean, self.rows, self.gram, self.scatter):
             if array is not None:
-                _frozen(array)
+                frozen(array)
 
     @classmethod
     def of(cls, states: "ArrayLike", document: "Sequence[int] | None" = None) -> "Moments":
@@ -79,14 +87,14 @@ class Moments:
         """Eigenvalues of the covariance, float64[d], descending, in squared state units."""
         from aniso_core.spectrum import eigenvalues
 
-        return _frozen(eigenvalues(self.side, self.count, self.width))
+        return frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
     def uncentred_spectrum(self) -> Array:
         """Eigenvalues of the mean of xx', float64[d], descending, in squared state units; nothing is subtracted."""
         from aniso_core.spectrum import eigenvalues
 
-        return _frozen(eigenvalues(self.uncentred_side, self.count + 1, self.width))
+        return frozen(eigenvalues(self.uncentred_side, self.count + 1, self.width))
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -113,14 +121,14 @@ class Moments:
         vector = top_eigenvector(self.side, self.top_eigenvalue * max(self.count - 1, 1))
         if self.rows is not None:
             vector = vector @ self.rows
-        return _frozen(vector / math.sqrt(vector @ vector))
+        return frozen(vector / math.sqrt(vector @ vector))
 
     @cached_property
     def leading_directions(self) -> Array:
         """About the first eight eigenvectors of the covariance, float64[d, k], first one first."""
         from aniso_core.spectrum import leading
 
-        return _frozen(leading(self.side, self.rows))
+        return frozen(leading(self.side, self.rows))
 
     @cached_property
     def held(self) -> "Parts | None":
@@ -131,7 +139,7 @@ class Moments:
     def cov(self) -> Array:
         """Covariance, float64[d, d], divisor n - 1; made when asked for."""
         scatter = self.side if self.rows is None else self.rows.T @ self.rows
-        return _frozen(scatter / max(self.count - 1, 1))
+        return frozen(scatter / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) of the states' products with a `direction`, float64[d]."""
@@ -199,6 +207,7 @@ def decompose(several: Iterable[Moments], like: Moments) -> None:
         list(pool.map(compute, wanted.values()))
 
 
-def _frozen(array: Array) -> Array:
+def frozen(array: Array) -> Array:
+    """Return the array itself, made read-only."""
     array.flags.writeable = False
     return array

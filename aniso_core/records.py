@@ -26,8 +26,13 @@ FORMAT = 1
 """Version of the run directory's files; docs/format.md says what each version holds."""
 
 Outcome = Literal["supported", "refuted", "inconclusive", "not_testable", "descriptive"]
+"""What a test says of a claim; `descriptive` says a number and judges nothing."""
+
 Criterion = Literal["paper", "rigorous"]
+"""How a claim is judged: by a published yes/no rule, or by a test over documents."""
+
 NormKind = Literal["layernorm", "rmsnorm"]
+"""Whether a norm subtracts the mean (LayerNorm) or not (RMSNorm)."""
 
 STREAMS = ("residual", "normed")
 """The streams that are measured; the view `paper` is composed of both."""
@@ -37,10 +42,12 @@ PAPER = "paper"
 
 
 class Site(NamedTuple):
-    """A place in the model where states are read: a layer (0 is the input of block 0) and a stream."""
+    """A place in the model where states are read."""
 
     layer: int
+    """Blocks before it: 0 is the input of the first, L the output of the last."""
     stream: str
+    """`residual` or `normed`."""
 
     @property
     def key(self) -> str:
@@ -50,28 +57,36 @@ class Site(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """What a normalisation layer does to a state: kind, effective gain and bias (both float64[d]), and eps.
-
-    The gain is the factor that the module applies, so Gemma's is 1 + w. eps is added to the mean square
-    (RMSNorm) or the variance (LayerNorm) before the root, and None where it is too small for the module's precision.
-    """
+    """What a normalisation layer does to a state."""
 
     kind: NormKind
+    """Kind of norm."""
     gain: Array
+    """float64[d], the factor that the module applies, so Gemma's is 1 + w."""
     bias: Array | None
+    """float64[d]; None where there is none."""
     eps: float | None
+    """What is added to the mean square (RMSNorm) or the variance (LayerNorm) before the root; None where it is too
+    small for the module's precision."""
 
 
 @dataclass(frozen=True)
 class NormSummary:
-    """A norm as a run keeps it: kind, eps, mean and standard deviation of the effective gain, presence of a bias."""
+    """A norm as a run keeps it."""
 
     layer: int
+    """Layer of stream `normed` that the norm feeds."""
     kind: NormKind
+    """Kind of norm."""
     eps: float | None
+    """What is added to the variance or the mean square before the root; None where it is too small to show in this
+    precision."""
     gain_mean: float
+    """Mean of the effective gain (Gemma: of 1 + w)."""
     gain_sd: float
+    """Standard deviation of the effective gain, divisor d."""
     has_bias: bool
+    """Whether there is a bias."""
 
     @classmethod
     def of(cls, layer: int, norm: Norm) -> "NormSummary":
@@ -82,80 +97,108 @@ class NormSummary:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The measured model: its name, where its weights came from and how they were run.
-
-    `norm` is None where blocks have no recognised norm; `placement` says whether norms stand before the
-    sublayers ("pre") or after them ("post"). `weights_sha256` is empty for a model handed over in memory. `twin` is the
-    same text for two models that were trained alike but for their norms, as their configs say, and empty for others.
-    """
+    """The measured model: its name, where its weights came from and how they were run."""
 
     name: str
+    """The preset with its adapter, the folder's or file's name, or the hub id."""
     architecture: str
+    """Class of the model in transformers."""
     source: str
+    """`bundled`, `folder`, `gguf`, `hub`, `memory` or `published`."""
     revision: str
+    """Commit of a hub model, else empty."""
     weights_sha256: str
+    """SHA-256 over the names and contents of the weight files; empty for a model in memory."""
     layers: int
+    """Number of blocks, L."""
     width: int
+    """Width of the states, d."""
     parameters: int
+    """Number of parameters without the head."""
     norm: NormKind | None
+    """Kind of its norms; None where none was recognised."""
     placement: Literal["pre", "post"]
+    """`pre` where norms stand before the sublayers, `post` where they stand after them."""
     dtype: str
+    """Precision of the weights, as `float32`."""
     device: str
+    """Devices that held weights."""
     attention: str
+    """Implementation of attention, as `sdpa`."""
     threads: int = 0
+    """Number of CPU threads."""
     twin: str = ""
+    """The same text for two models that were trained alike but for their norms, as their configs say; empty for
+    others."""
     notes: tuple[str, ...] = ()
+    """Sentences about how the model was loaded."""
 
 
 @dataclass(frozen=True)
 class PromptsInfo:
-    """The measured text: name, hash of the texts in order, and how it became tokens.
-
-    `units` is the number of units of uncertainty: documents, or groups of them where there are many or texts repeat; 0
-    where it was not kept what they hold.
-    """
+    """The measured text, and how it became tokens."""
 
     name: str
+    """Prompt set or file name; `texts` from Python."""
     sha256: str
+    """SHA-256 of the texts in order, each followed by a NUL."""
     documents: int
+    """Number of documents."""
     windows: int
+    """Number of windows that they became."""
     tokens: int
+    """Number of tokens, special ones included."""
     max_length: int
+    """Longest window in tokens."""
     bos_rule: str
+    """`auto`, `add` or `omit`."""
     bos_done: str
+    """What that came to, in words."""
     duplicates: int = 0
+    """Number of documents that repeat another."""
     units: int = 0
+    """Number of units of uncertainty: documents, or groups of them where there are many or texts repeat; 0 where it was
+    not kept what they hold."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A layer where a metric has no value, and why."""
+    """A layer where a metric has no value."""
 
     layer: int
+    """The layer."""
     reason: str
+    """Why."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric over the layers of one stream and token set.
-
-    `values[i]` belongs to `layers[i]` and is None where the metric is undefined (then `missing` says why). Over
-    documents: `corrected` is the estimate free of first-order bias, `se` its standard error, `low` and `high` its 95 %
-    interval; they are empty where none was computed, and `no_interval` says why.
-    """
+    """One metric over the layers of one stream and token set, with intervals over documents."""
 
     metric: str
+    """Name of the metric."""
     unit: str
+    """Its unit."""
     stream: str
+    """`residual` or `normed`; `paper` in published profiles and in the view that `Profile.curve` composes."""
     tokens: str
+    """Token set."""
     layers: tuple[int, ...]
+    """Layers, ascending."""
     values: tuple[float | None, ...]
+    """One value a layer; None where the metric is undefined."""
     low: tuple[float | None, ...] = ()
+    """Lower ends of 95 % intervals over documents; empty where none was computed."""
     high: tuple[float | None, ...] = ()
+    """Upper ends."""
     missing: tuple[Missing, ...] = ()
+    """The layers without a value, and why."""
     corrected: tuple[float | None, ...] = ()
+    """Estimates free of first-order bias; empty where there is no interval."""
     se: tuple[float | None, ...] = ()
+    """Their standard errors."""
     no_interval: str = ""
+    """Why there is no interval, else empty."""
 
     def array(self) -> Array:
         """Return the values as float64[layers], NaN where the metric is undefined."""
@@ -170,12 +213,16 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenvalues of the covariance at one site and token set: float64[d], descending, in squared state units."""
+    """Eigenvalues of the covariance at one site and token set."""
 
     stream: str
+    """Stream of the site."""
     tokens: str
+    """Token set."""
     layer: int
+    """Layer of the site."""
     values: Array
+    """float64[d], descending, in squared state units."""
 
     @property
     def place(self) -> tuple[str, str, int]:
@@ -195,17 +242,22 @@ class Spectrum:
 
 @dataclass(frozen=True, eq=False)
 class PseudoValues:
-    """Pseudo-values of one metric on one stream and token set, float64[units, layers].
+    """Pseudo-values of one metric on one stream and token set.
 
     n * value - (n - 1) * value(-u) for each of n units u of uncertainty (a document, or several that are left out
-    together); NaN where a unit has no such token or the metric no value.
+    together).
     """
 
     metric: str
+    """Name of the metric."""
     stream: str
+    """Stream."""
     tokens: str
+    """Token set."""
     layers: tuple[int, ...]
+    """Those of the curve of the same metric, stream and token set."""
     values: Array
+    """float64[units, layers]; NaN where a unit has no such token or the metric no value."""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -226,13 +278,18 @@ class PseudoValues:
 
 @dataclass(frozen=True, eq=False)
 class KeptArray:
-    """What a metric keeps at one site and token set in place of a number, float64 of the metric's own shape."""
+    """What a metric keeps at one site and token set in place of a number."""
 
     metric: str
+    """Name of the metric."""
     stream: str
+    """Stream of the site."""
     tokens: str
+    """Token set."""
     layer: int
+    """Layer of the site."""
     values: Array
+    """float64, of the shape that the metric says."""
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -255,62 +312,92 @@ class Count:
     """How many tokens a token set holds at each layer of a stream (the outlier class differs by site)."""
 
     stream: str
+    """The stream."""
     tokens: str
+    """The token set."""
     layers: tuple[int, ...]
+    """Layers, ascending."""
     counts: tuple[int, ...]
+    """Number of tokens at each."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin's part that failed while the rest went on."""
+    """A plugin's part that failed while the rest went on, or that printed or warned."""
 
     kind: str
+    """`metric`, `hypothesis` or `reporter`; `remark` for what a metric printed or warned of."""
     name: str
+    """Its name."""
     distribution: str
+    """Distribution and version that provide it."""
     reason: str
+    """What it raised; of a remark, the first that it said."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a profile: versions, plugins of its metrics, seed, batch size, start (ISO 8601, UTC) and duration.
-
-    `batch_tokens` is what memory allowed; `kernels` says which matrix kernels ran the model, and what a probe of the
-    fast ones found. `prereg` is the SHA-256 of the claims that were preregistered for this run, `preregistered` their
-    time.
-    """
+    """What made a profile."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of Python, aniso and the libraries that a value depends on."""
     plugins: Mapping[str, str] = field(default_factory=dict)
+    """Distribution and version of each metric's plugin."""
     seed: int = 0
+    """Seed of the tests."""
     batch_tokens: int = 0
+    """Padded tokens in a batch, as far as memory allowed."""
     kernels: str = ""
+    """Matrix kernels that ran the model, and what a probe of the fast ones found."""
     started: str = ""
+    """When the measurement started, ISO 8601 in UTC."""
     seconds: float = 0.0
+    """How long the measuring took; opening the model, verdicts and report left out."""
     source: str = ""
+    """Where a published profile comes from, else empty."""
     prereg: str = ""
+    """SHA-256 of the claims that were preregistered for this run, else empty."""
     preregistered: str = ""
+    """When they were, else empty."""
 
 
 @dataclass(frozen=True)
 class Profile:
     """The anisotropy profile of one model on one text: every metric at every site and token set.
 
-    A published profile has curves alone; a measured one has spectra and counts as well. `remarks` are what metrics
-    printed or warned of while they were measured.
+    A published profile has curves alone; a measured one has spectra and counts as well.
     """
 
     model: ModelInfo
+    """The model."""
     curves: tuple[Curve, ...]
+    """A curve for each metric, stream and token set."""
     prompts: PromptsInfo | None = None
+    """The text; None in a published profile."""
     norms: tuple[NormSummary, ...] = ()
+    """One for each measured site of stream `normed`."""
     counts: tuple[Count, ...] = ()
+    """One for each stream and token set."""
     failures: tuple[Failure, ...] = ()
+    """Metrics that failed."""
     remarks: tuple[Failure, ...] = ()
+    """Metrics that printed or warned while they were measured."""
     provenance: Provenance = field(default_factory=Provenance)
+    """What made it."""
     spectra: tuple[Spectrum, ...] = ()
+    """One at each site and token set where a metric asked for eigenvalues."""
     pseudo: tuple[PseudoValues, ...] = ()
+    """One for each curve with intervals."""
     arrays: tuple[KeptArray, ...] = ()
+    """What metrics keep in place of numbers."""
     format: int = FORMAT
+    """Version of the file."""
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only, since hypotheses and reporters share them."""
+        held = [record.values for records in (self.spectra, self.pseudo, self.arrays) for record in records]
+        for array in held:
+            array.flags.writeable = False
 
     def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
         """Return the curve of `metric`; the view `paper` is composed where it was not stored itself.
@@ -429,52 +516,75 @@ class Profile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of a hypothesis about its subject under one criterion.
-
-    `outcome` is the answer, `label` the criterion's own word for it (as "excellent"), `because` one sentence.
-    `false_positive_rate` is how often this criterion says "supported" on profiles where the claim is false, measured
-    for this number of states under the null that `false_positive_null` names. `low` and `high` bound the estimate at
-    95 %; `flags` are what weakens the verdict. `p` is that of the claim, `p_refuted` that of its contrary, and
-    `p_adjusted` that of the outcome among all confirmatory claims (Holm). `details` are the numbers behind it.
-    """
+    """The answer of a hypothesis about its subject under one criterion."""
 
     hypothesis: str
+    """Name of the hypothesis."""
     criterion: Criterion
+    """How it was judged."""
     subject: str
+    """What is judged, as a model's name."""
     outcome: Outcome
+    """The answer."""
     because: str
+    """One sentence."""
     label: str = ""
+    """The criterion's own word, as `excellent`."""
     estimate: float | None = None
+    """The number that is judged."""
     p: float | None = None
+    """p-value of the claim, 0 to 1; None where the criterion has none."""
     p_refuted: float | None = None
+    """p-value of its contrary, likewise."""
     low: float | None = None
+    """Lower end of the estimate's 95 % interval; None where there is none."""
     high: float | None = None
+    """Its upper end."""
     stream: str = ""
+    """Stream that was judged; empty where the criterion names it in words."""
     tokens: str = ""
+    """Token set, likewise."""
     flags: tuple[str, ...] = ()
+    """What weakens the verdict, each a few words."""
     standing: Literal["", "confirmatory", "exploratory"] = ""
+    """`confirmatory` where the claim was preregistered, `exploratory` where it was not, empty for `paper`; aniso sets
+    it."""
     p_adjusted: float | None = None
+    """p of the outcome among all confirmatory claims (Holm); None where there is none; aniso sets it."""
     false_positive_rate: float | None = None
+    """How often this criterion says `supported` on profiles where the claim is false, for this number of states, 0 to
+    1."""
     false_positive_null: str = ""
+    """What was assumed there."""
     reference: str = ""
+    """What it was held against."""
     details: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers behind it."""
 
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A file that a reporter makes: its name inside `report/`, its bytes, and whether the terminal shows it too."""
+    """A file that a reporter makes."""
 
     name: str
+    """A plain file name inside `report/`, without folders."""
     data: bytes
+    """Its bytes."""
     show: bool = False
+    """Whether the terminal shows it too."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What reporters draw: profiles, the verdicts over them, and the files made so far."""
+    """What reporters draw."""
 
     profiles: Sequence[Profile]
+    """The profiles."""
     verdicts: Sequence[Verdict] = ()
+    """The verdicts over them."""
     files: Sequence[ReportFile] = ()
+    """The files made so far: the run's own JSON, then those of reporters of lower order."""
     failures: Sequence[Failure] = ()
+    """Metrics and hypotheses that failed."""
     made: str = ""
+    """Time of the measurement, or of the comparison, ISO 8601."""

@@ -38,10 +38,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Judged:
-    """The content of verdicts.json: the verdicts, and the hypotheses and reporters that failed."""
+    """The content of verdicts.json: the verdicts, the hypotheses and reporters that failed, and what they said."""
 
     verdicts: tuple[Verdict, ...] = ()
     failures: tuple[Failure, ...] = ()
+    remarks: tuple[Failure, ...] = ()
     format: int = FORMAT
 
 
@@ -57,11 +58,7 @@ class RunRecord:
 
 
 def run_files(
-    profile: Profile,
-    verdicts: Sequence[Verdict],
-    failures: Sequence[Failure],
-    request: Mapping[str, Any],
-    config: bytes | None = None,
+    profile: Profile, judged: Judged, request: Mapping[str, Any], config: bytes | None = None
 ) -> list[ReportFile]:
     """Return the files that are the record of a run; `config` is what repeats it, where a file can."""
     bare = replace(profile, spectra=(), pseudo=(), arrays=())
@@ -74,7 +71,7 @@ def run_files(
     return [
         ReportFile(PROFILE, encode(bare)),
         ReportFile(RUN, encode(record)),
-        ReportFile(VERDICTS, encode(Judged(tuple(verdicts), tuple(failures)))),
+        ReportFile(VERDICTS, encode(judged)),
         ReportFile(ARRAYS, _arrays(profile)),
         *([] if config is None else [ReportFile(CONFIG, config)]),
     ]

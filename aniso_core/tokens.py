@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TokenClass = Literal["first", "outlier", "rest"]
+"""A class of tokens; CLASSES says which is which."""
+
 Runs = Sequence[tuple[int, int]]
 """Units of uncertainty and how many tokens each has in a row: (unit, tokens) in the order of the tokens."""
 
@@ -38,10 +40,12 @@ _TENSORS = ("states", "norms", "document", "position", "before", "window", "own"
 
 @dataclass(frozen=True)
 class Document:
-    """A text to be measured, the unit of uncertainty; `id` is unique within its prompt set."""
+    """A text to be measured, the unit of uncertainty."""
 
     id: str
+    """Its name, unique within its prompt set."""
     text: str
+    """The text."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,13 @@ class Window:
     """A run of token ids that goes through the model at once: special tokens, then content of one document."""
 
     ids: tuple[int, ...]
+    """Token ids."""
     document: int
+    """Number of the document, from 0."""
     prefix: int
+    """Special tokens before the content."""
     suffix: int
+    """Special tokens after it."""
 
     def is_first(self) -> "NDArray[np.bool_]":
         """Return bool[time]: the special tokens and the first content token."""
@@ -65,12 +73,16 @@ class Window:
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Documents as windows, and what was done about BOS (in words, for the record)."""
+    """Documents as windows."""
 
     windows: tuple[Window, ...]
+    """The windows, in the order of the documents."""
     documents: int
+    """Number of documents."""
     bos_done: str
+    """What was done about BOS, in words, for the record."""
     max_length: int
+    """Longest window allowed, in tokens."""
 
     @property
     def count(self) -> int:
@@ -82,25 +94,29 @@ class Tokenized:
 class Tokens:
     """Tokens at one site, padding gone.
 
-    `states` float[n, d] (a torch tensor, float32 or float64, on the model's device), `norms` float[n] their
-    Euclidean norms, `document` and `position` int64[n] (position counts from the start of the window), `half` the
-    half precision that the model gave, None where it gave more. `runs` are the units of uncertainty (a document, or
-    several that are left out together) and how many tokens each has in a row; empty where nothing is left out later.
-
-    The rest is None but for statistics that want it. `before` float[n, d'] are the states of the same tokens at the
-    layer measured before this one in the same stream, None at the first. `window` int64[n] tells the windows of one
-    batch apart. `own` bool[n] marks the tokens of the class that is taken in; the others are of later classes.
+    `before`, `window` and `own` are None but for statistics that want them.
     """
 
     states: "torch.Tensor"
+    """float[n, d], float32 or float64, on the model's device."""
     norms: "torch.Tensor"
+    """float[n], their Euclidean norms."""
     document: "torch.Tensor"
+    """int64[n], number of the document, from 0."""
     position: "torch.Tensor"
+    """int64[n], place in the window, from 0."""
     half: "torch.dtype | None" = None
+    """The half precision that the model gave; None where it gave more."""
     runs: "Runs" = ()
+    """Units of uncertainty (a document, or several that are left out together) and how many tokens each has in a row;
+    empty where nothing is left out later."""
     before: "torch.Tensor | None" = None
+    """float[n, d'], states of the same tokens at the layer measured before this one in the same stream; None at the
+    first."""
     window: "torch.Tensor | None" = None
+    """int64[n], tells the windows of one batch apart."""
     own: "torch.Tensor | None" = None
+    """bool[n], marks the tokens of the class that is taken in; the others are of later classes."""
 
     def __len__(self) -> int:
         """Return the number of tokens."""

@@ -140,7 +140,7 @@ def test_drawing_again_keeps_the_file(measure, aniso):
 def test_a_run_from_python_has_no_such_file(good_run):
     """A model that was in memory cannot be named in a file, and an older run has none."""
     profile = store.load(good_run)
-    assert store.CONFIG not in {file.name for file in store.run_files(profile, (), (), {})}
+    assert store.CONFIG not in {file.name for file in store.run_files(profile, store.Judged(), {})}
 
 
 # Files and flags

@@ -1,6 +1,8 @@
-"""Checks for plugin authors: what docs/plugins.md asks of each kind, as functions that take the record.
+"""Checks for plugin authors: the rules of each kind, as functions that take the record, on seeded data.
 
-Each returns what held as `Checked` and raises AssertionError, one sentence, for the first rule that is broken.
+Each returns what held as `Checked` and raises AssertionError for the first rule that is broken, with one sentence: what
+was wanted, what came and where. Whatever is checked must print nothing, leave what it is given as it was and touch no
+global random generator. Nothing is fetched.
 """
 
 from collections.abc import Callable, Mapping

@@ -36,8 +36,9 @@ States = dict[tuple[Site, int, int], torch.Tensor]
 def check_adapter(adapter: Adapter, model: str | Path | None = None) -> Checked:
     """Return what was checked of an adapter; raises AssertionError, one sentence, for the first rule that it breaks.
 
-    It opens `model` (a preset's name, a folder, a file); without one its bundled preset, or else the first of several
-    tiny random models that it takes. Nothing is fetched unless `model` asks for it.
+    It refuses other families; its sites and states are those of the model, whatever the batch; the model stays as it
+    was. It opens `model` (a preset's name, a folder, a file); without one its bundled preset, or else the first of
+    several tiny random models that it takes. Nothing is fetched unless `model` asks for it.
     """
     about = f"Adapter {adapter.name}"
     rules = ["its record is complete", "what it does not open it refuses by AnisoError"]

@@ -24,7 +24,8 @@ _ONE_SENTENCE = re.compile(r"(?![\s\S]*\n)(?!.*\w{3}[.!?] +[A-Z])\S.*")
 def check_hypothesis(hypothesis: Hypothesis, *, null: Null | None = None, draws: int = 200) -> Checked:
     """Return what was checked of a hypothesis; raises AssertionError, one sentence, for the first rule that it breaks.
 
-    It judges example profiles, and the same without metrics, streams, documents or values. `null` draws profiles for
+    It judges example profiles, and the same without metrics, streams, documents or values: its verdicts are complete,
+    there for whatever a profile lacks, and the same for the same seed. `null` draws profiles for
     which the claim is false: over so many draws it may say "supported" no oftener than it declares, plus three standard
     errors.
     """

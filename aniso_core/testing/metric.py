@@ -1,4 +1,4 @@
-"""Checks a metric and its statistic: what docs/plugins.md asks of them, on seeded states."""
+"""Checks a metric and its statistic on seeded states."""
 
 import time
 from collections.abc import Callable
@@ -29,8 +29,10 @@ _TIMED = (1024, 256)
 def check_metric(metric: Metric, *, tolerance: float = 1e-5) -> Checked:
     """Return what was checked of a metric; raises AssertionError, one sentence, for the first rule that it breaks.
 
-    `tolerance` is how far, relative to its values on ordinary states, a value may move where it should stay: states
-    come in float32, and their sums round by how they are cut.
+    Its value does not depend on the order of tokens, nor on how they are cut and merged; merged parts stay as they
+    were; declared invariances and bounds hold; degenerate states give a number or a reason; `without_each` is right.
+    What `update` costs a token is measured. `tolerance` is how far, relative to its values on ordinary states, a value
+    may move where it should stay: states come in float32, and their sums round by how they are cut.
     """
     subject = Subject(metric, tolerance)
     with silent(subject.about), seedless(subject.about):

@@ -7,7 +7,10 @@ from aniso_core.tokens import Document
 
 
 def check_prompts(prompts: PromptSet) -> Checked:
-    """Return what was checked of a prompt set; raises AssertionError, one sentence, for the first rule it breaks."""
+    """Return what was checked of a prompt set; raises AssertionError, one sentence, for the first rule it breaks.
+
+    It has a source and a licence, and its documents are texts with ids of their own, the same twice.
+    """
     about = f"Prompt set {prompts.name}"
     with silent(about):
         for name in ("summary", "source", "licence"):

@@ -14,7 +14,10 @@ _MADE = "2026-01-02T03:04:05+00:00"
 
 
 def check_reporter(reporter: Reporter) -> Checked:
-    """Return what was checked of a reporter; raises AssertionError, one sentence, for the first rule that it breaks."""
+    """Return what was checked of a reporter; raises AssertionError, one sentence, for the first rule that it breaks.
+
+    Its files have legal names of their own and the same bytes twice, whatever gaps and missing parts a report has.
+    """
     about = f"Reporter {reporter.name}"
     with silent(about):
         want(reporter.summary.strip(), about, "a summary", repr(reporter.summary), "in its record")
@@ -36,10 +39,13 @@ def check_reporter(reporter: Reporter) -> Checked:
 def _files(reporter: Reporter, report: Report, where: str) -> tuple[ReportFile, ...]:
     """Return the files that a run would keep."""
     about = f"Reporter {reporter.name}"
-    files, failures = engine.render([reporter], report)
-    for failure in failures:
+    made = engine.render([reporter], report)
+    for failure in made.failures:
         raise RuleError(about, "files with legal, new names", failure.reason, where)
-    return files
+    for remark in made.remarks:
+        printed = remark.reason.startswith("printed")
+        want(not printed, about, "nothing on stdout and stderr", repr(remark.reason.removeprefix("printed: ")), where)
+    return made.files
 
 
 def _reports() -> Iterator[tuple[str, Report]]:

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from aniso_core.answers import said
+from aniso_core.isolation import said
 from aniso_core.text import short
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What passed a check: its kind and name, the rules that held, and what a metric's statistic costs.
-
-    `seconds_per_token` is the time of `update` for a token of width 256 (the best of three blocks of 1,024), None for
-    what is no metric.
-    """
+    """What passed a check."""
 
     kind: str
+    """Kind of thing, as `metric`."""
     name: str
+    """Its name."""
     rules: tuple[str, ...]
+    """The rules that held."""
     seconds_per_token: float | None = None
+    """Time of a statistic's `update` for a token of width 256, the best of three blocks of 1,024; None for what is no
+    metric."""
 
     def __str__(self) -> str:
         """Return one line for people."""

@@ -3,18 +3,22 @@
 import io
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
+from aniso_core.text import visible
 from aniso_core.words import paragraphs, told
 from aniso_report import layers, reading, summary, words
 from aniso_report.layers import number
 from aniso_report.names import labels
+from aniso_report.sparkline import sparkline
 
 WIDTH = 80
+_SPARK = 26  # columns for a curve; deeper models share them
 _NO_LINES = "    \n    \n    \n    \n    \n    \n    \n    \n"
 _HEAD_LINE = "    \n    \n -- \n    \n    \n    \n    \n    \n"
 
@@ -51,10 +55,27 @@ def _profile(console: Console, profile: Profile, label: str) -> None:
         console.print(table)
         _paragraph(console, f"{_key(columns)} {left_out}".strip(), "  ")
         console.print()
+    _sparklines(console, profile)
     peaks = list(words.peaks(profile, layers.SHARES))
     _pairs(console, [(f"L* {view}", where) for view, where in peaks] or [("L*", "the share was not measured")])
     for caution in words.cautions(profile):
         _paragraph(console, caution, "- ")
+
+
+def _sparklines(console: Console, profile: Profile) -> None:
+    """Print each metric's curve in a line, of the main stream and all tokens (or what there is), with its extremes."""
+    stream = reading.main_stream(profile)
+    curves = [c for c in profile.curves if c.stream == stream and c.tokens == "all" and np.isfinite(c.array()).any()]
+    if not curves:
+        return
+    table = _table([f"{stream} stream, all tokens", "first layer to last", "lowest", "highest", "at"], left=2)
+    for curve in curves:
+        lowest, highest = np.nanmin(curve.array()), np.nanmax(curve.array())
+        where = str(curve.layers[int(np.nanargmax(curve.array()))])
+        line = sparkline(curve.values, _SPARK)
+        table.add_row(visible(curve.metric), line, number(float(lowest)), number(float(highest)), where)
+    console.print(table)
+    console.print()
 
 
 def _key(columns: Sequence[layers.Column]) -> str:
