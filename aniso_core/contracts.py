@@ -145,7 +145,7 @@ class ModelRequest:
     model: str | None = None
     """A preset's name, a folder, a `.gguf` file or a hub id; None: the adapter's first preset."""
     revision: str | None = None
-    """Branch, tag or commit of a hub model."""
+    """Branch, tag or commit of a hub model; `REVISION@COMMIT` where it is pinned to one."""
     dtype: str | None = None
     """Precision, as `float32`; None: float32 on a CPU, bfloat16 on a GPU."""
     device: str | None = None

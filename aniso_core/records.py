@@ -13,6 +13,8 @@ from aniso_core.text import nearest_first
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    import xarray as xr
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -444,6 +446,30 @@ class Profile:
         """Return the relative depth of `layer`, 0 (input of the first block) to 1 (output of the last)."""
         return layer / self.model.layers
 
+    def to_frame(self) -> "pd.DataFrame":
+        """Return every number as a row of a data frame, with the columns of `aniso export` (docs/format.md).
+
+        Raises AnisoError where pandas is missing (`pip install 'aniso[data]'`).
+        """
+        from aniso_core.export.frames import to_frame
+
+        return to_frame([self])
+
+    def to_xarray(self) -> "xr.Dataset":
+        """Return a data set with a variable for each metric over stream, token set and layer, its unit as `units`.
+
+        docs/format.md says what else it holds. Raises AnisoError where xarray is missing (`pip install 'aniso[data]'`).
+        """
+        from aniso_core.export.labelled import to_xarray
+
+        return to_xarray(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a small table with drawn curves."""
+        from aniso_core.export.html import to_html
+
+        return to_html(self)
+
     def __repr__(self) -> str:
         """Return one line: model, layers, width, tokens and metrics."""
         tokens = f", {self.prompts.tokens} tokens" if self.prompts else ""
@@ -466,19 +492,23 @@ class Profile:
         pick = [(residual, layer) for layer in range(last)] + [(end, last)]
         if any(layer not in curve.layers for curve, layer in pick):
             return None
-        bounded = bool(residual.low) and bool(end.low)
         take = [(curve, curve.layers.index(layer)) for curve, layer in pick]
+
+        def picked(field: str) -> tuple[float | None, ...]:
+            sides = [(getattr(curve, field), i) for curve, i in take]
+            return tuple(side[i] for side, i in sides) if all(side for side, _ in sides) else ()
+
         return Curve(
             metric=metric,
             unit=residual.unit,
             stream=PAPER,
             tokens=tokens,
             layers=tuple(range(last + 1)),
-            values=tuple(curve.values[i] for curve, i in take),
-            low=tuple(curve.low[i] for curve, i in take) if bounded else (),
-            high=tuple(curve.high[i] for curve, i in take) if bounded else (),
-            corrected=tuple(curve.corrected[i] for curve, i in take) if bounded else (),
-            se=tuple(curve.se[i] for curve, i in take) if bounded else (),
+            values=picked("values"),
+            low=picked("low"),
+            high=picked("high"),
+            corrected=picked("corrected"),
+            se=picked("se"),
             no_interval=residual.no_interval or end.no_interval,
             missing=tuple(m for curve, layer in pick for m in curve.missing if m.layer == layer),
         )

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aniso_core.contracts import ModelRequest, Preset
@@ -12,6 +12,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.text import nearest_first, short, visible
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_PINNED = re.compile(r"([^@]*)@([0-9a-f]{40})")
 _TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
 
 
@@ -49,7 +50,7 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
         return _local(request, Source("gguf", path.parent, visible(path.stem), gguf=path.name))
     if on_disk(Path.is_dir, path):
         return _local(request, Source("folder", path, visible(path.resolve().name)))
-    if not _HUB_ID.fullmatch(where) or where.startswith((".", "/", "~")):
+    if not is_hub_id(where):
         known = ", ".join(nearest_first(wanted, by_name)) or "none"
         message = (
             f"There is no model {short(wanted, 100)!r}: it is no preset of adapter {adapter} (those are {known}), no "
@@ -58,9 +59,16 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
         raise AnisoError(message)
     from aniso_core.hub import fetch
 
-    folder, commit = fetch(where, request, _trusted_commit(request, where))
-    name = where if request.revision is None else f"{where}@{visible(request.revision)}"
+    revision, commit = _pinned(request)
+    trusted = _trusted_commit(request, where)
+    folder, commit = fetch(where, replace(request, revision=commit or revision), trusted)
+    name = where if revision is None else f"{where}@{visible(revision)}"
     return Source("hub", folder, name, revision=commit)
+
+
+def is_hub_id(text: str) -> bool:
+    """Return whether a text may be a model's id on the hub, as ORG/NAME."""
+    return _HUB_ID.fullmatch(text) is not None
 
 
 def weights_sha256(source: Source) -> str:
@@ -102,6 +110,15 @@ def _local(request: ModelRequest, source: Source) -> Source:
         message = "--trust-remote-code ORG/NAME@COMMIT goes with that hub id as --model; local code is never run."
         raise AnisoError(message)
     return source
+
+
+def _pinned(request: ModelRequest) -> tuple[str | None, str | None]:
+    """Return the revision by which a model is called, and the commit that REVISION@COMMIT pins it to.
+
+    Either is None where nothing was said; @COMMIT pins what the hub gives without a revision.
+    """
+    match = _PINNED.fullmatch(request.revision or "")
+    return (match[1] or None, match[2]) if match else (request.revision, None)
 
 
 def _trusted_commit(request: ModelRequest, where: str) -> str | None:

@@ -15,10 +15,22 @@ from typing import Any, TypeVar
 import msgspec
 
 from aniso_core.errors import AnisoError
-from aniso_core.records import FORMAT, Array, Failure, KeptArray, Profile, PseudoValues, ReportFile, Spectrum, Verdict
+from aniso_core.records import (
+    FORMAT,
+    Array,
+    Curve,
+    Failure,
+    KeptArray,
+    Profile,
+    PseudoValues,
+    ReportFile,
+    Spectrum,
+    Verdict,
+)
 from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
+CONFIG = "run.toml"
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
 _DEEPEST = 100_000  # blocks; bounds the lists that a profile from elsewhere can make us build
 _T = TypeVar("_T")
@@ -45,8 +57,10 @@ class RunRecord:
     format: int = FORMAT
 
 
-def run_files(profile: Profile, judged: Judged, request: Mapping[str, Any]) -> list[ReportFile]:
-    """Return the files that are the record of a run."""
+def run_files(
+    profile: Profile, judged: Judged, request: Mapping[str, Any], config: bytes | None = None
+) -> list[ReportFile]:
+    """Return the files that are the record of a run; `config` is what repeats it, where a file can."""
     bare = replace(profile, spectra=(), pseudo=(), arrays=())
     record = RunRecord(
         request=request,
@@ -59,6 +73,7 @@ def run_files(profile: Profile, judged: Judged, request: Mapping[str, Any]) -> l
         ReportFile(RUN, encode(record)),
         ReportFile(VERDICTS, encode(judged)),
         ReportFile(ARRAYS, _arrays(profile)),
+        *([] if config is None else [ReportFile(CONFIG, config)]),
     ]
 
 
@@ -92,10 +107,17 @@ def write_report(folder: Path, files: Sequence[ReportFile]) -> None:
         write_file(folder / file.name, file.data)
 
 
-def load(folder: Path | str) -> Profile:
-    """Return the profile of a run directory, arrays included; raises AnisoError where it is none or damaged."""
+def load(folder: Path | str, *, arrays: bool = True) -> Profile:
+    """Return the profile of a run directory; raises AnisoError where it is none or damaged.
+
+    Without `arrays` it has neither spectra nor pseudo-values nor what metrics kept, and is read much faster.
+    """
     path = Path(folder)
     profile = decode_profile(_read(path / PROFILE, path), path / PROFILE)
+    return _with_arrays(profile, path) if arrays else profile
+
+
+def _with_arrays(profile: Profile, path: Path) -> Profile:
     arrays = _read_arrays(path / ARRAYS)
     try:
         spectra = sorted(_spectra(arrays), key=lambda spectrum: spectrum.place)
@@ -112,16 +134,20 @@ def load_judged(folder: Path) -> Judged:
     return _decoded(_read(folder / VERDICTS, folder), Judged, folder / VERDICTS)
 
 
-def load_request(folder: Path) -> Mapping[str, Any]:
-    """Return what a run's command asked for; raises AnisoError where it is none or damaged."""
-    return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN).request
+def load_record(folder: Path) -> RunRecord:
+    """Return what a run asked for and used; raises AnisoError where it is none or damaged."""
+    return _decoded(_read(folder / RUN, folder), RunRecord, folder / RUN)
+
+
+def load_config(folder: Path) -> bytes | None:
+    """Return the file that repeats a run, None where it has none, as runs from Python and older ones."""
+    return _read(folder / CONFIG, folder) if (folder / CONFIG).is_file() else None
 
 
 def decode_profile(data: bytes, path: Path) -> Profile:
     """Return the profile in the bytes of a profile.json; raises AnisoError, naming `path`, where it is none."""
     profile = _decoded(data, Profile, path)
-    whole = ({0, len(c.layers)} >= {len(c.low), len(c.high)} and len(c.low) == len(c.high) for c in profile.curves)
-    if not all(whole) or any(len(c.layers) != len(c.values) for c in profile.curves):
+    if not all(_is_whole(curve) for curve in profile.curves):
         message = f"{visible(path)} is damaged: a curve has other numbers of layers and values; measure it again."
         raise AnisoError(message)
     deepest = profile.model.layers
@@ -129,6 +155,13 @@ def decode_profile(data: bytes, path: Path) -> Profile:
         message = f"{visible(path)} is damaged: its layers do not fit a model of {deepest} blocks; measure it again."
         raise AnisoError(message)
     return profile
+
+
+def _is_whole(curve: Curve) -> bool:
+    """Return whether a curve has a value at each of its layers, and of all else one at each layer or none at all."""
+    count = len(curve.layers)
+    beside = {len(curve.corrected), len(curve.se), len(curve.low)}
+    return len(curve.values) == count and beside <= {0, count} and len(curve.low) == len(curve.high)
 
 
 def encode(record: Any) -> bytes:

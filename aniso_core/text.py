@@ -15,7 +15,10 @@ def visible(text: object) -> str:
 
     Terminal escapes and right-to-left overrides in a model's name or a prompt must be seen, not obeyed.
     """
-    return "".join(_escaped(char) if _is_unsafe(char) else char for char in str(text))
+    plain = str(text)
+    if plain.isprintable():  # nearly every text is, and a list has thousands
+        return plain
+    return "".join(_escaped(char) if _is_unsafe(char) else char for char in plain)
 
 
 def visible_lines(text: str) -> str:

@@ -14,7 +14,8 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import aniso_core as aniso
-from aniso_core import cli, contracts, hookspecs, inference, moments, prereg, records, store, testing, tokens
+from aniso_core import cli, contracts, export, hookspecs, inference, moments, prereg, records, store, testing, tokens
+from aniso_core.cli import config
 from aniso_core.plugins import KINDS, registry
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,9 @@ RECORDS = (
 STORED = (store.RunRecord, store.Judged, prereg.Registered, prereg.Preregistration)
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("aniso_"))
 # Commands that read no model and no folder, so that they run anywhere and at once.
-QUICK = re.compile(r"aniso (\w+ list|\w+ show (?!mean-)|(test|compare|export) published:|plugins|doctor --offline)")
+QUICK = re.compile(
+    r"aniso ((?!runs)(\w+ list|\w+ show (?!mean-))|(test|compare|export) published:|plugins|doctor --offline)"
+)
 
 
 def read(page):
@@ -149,8 +152,9 @@ def test_quick_commands_succeed(page, line):
 
 
 @pytest.mark.parametrize(("page", "line"), SHELL)
-def test_documented_commands_exist(page, line):
+def test_documented_commands_exist(page, line, monkeypatch):
     """A documented command line names commands and options that there are."""
+    monkeypatch.setattr(config, "_content", lambda _: {})  # the files of options in the pages are nowhere
     command, context, words = cli.main, click.Context(cli.main, info_name="aniso"), shlex.split(line)[1:]
     while isinstance(command, click.Group):
         name, *words = words
@@ -210,6 +214,11 @@ def test_format_names_every_field(record):
     """The format's table of a stored record has its fields, all of them and no other."""
     named = first_cells(section("docs/format.md", record.__name__))
     assert named == [field.name for field in dataclasses.fields(record)]
+
+
+def test_format_names_every_column():
+    """The format's table of tidy rows has their columns, all of them and no other."""
+    assert first_cells(section("docs/format.md", "Tidy rows")) == list(export.Row._fields)
 
 
 def test_format_names_every_stored_record():

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    0: {"records", "errors", "text"},
+    0: {"records", "errors", "text", "export"},
     1: {
         "contracts",
         "moments",
@@ -34,10 +34,10 @@ FLOORS = {
         "hookspecs",
         "store",
         "fold",
+        "folder",
         "answers",
         "intake",
         "documents",
-        "export",
         "paper",
         "prereg",
         "standing",
@@ -52,7 +52,7 @@ FLOORS = {
     5: {"cli", "api", "testing", "pytest_plugin", "__init__"},
 }
 LIBRARIES = {
-    0: {"numpy"},
+    0: {"numpy", "pandas", "xarray"},
     1: {"numpy", "threadpoolctl"},
     2: {"numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors"},
     3: {
@@ -71,8 +71,10 @@ LIBRARIES = {
     4: {"numpy"},
     5: {
         "click",
-        "rich",
+        "msgspec",
         "packaging",
+        "rich",
+        "tomli_w",
         "numpy",
         "torch",
         "transformers",
@@ -83,7 +85,7 @@ LIBRARIES = {
     },
 }
 # What takes longer to load than a list takes to show.
-HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich"}
+HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich", "pandas", "pyarrow", "xarray", "tomli_w"}
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.

@@ -278,7 +278,7 @@ def test_markdown_is_escaped(text, wanted):
 def test_csv_is_tidy(tiny):
     """One row per number, the view paper included: its last state is the final norm's output."""
     rows = list(csv.DictReader(io.StringIO(tiny["curves.csv"].decode())))
-    assert list(rows[0]) == ["model", "stream", "tokens", "layer", "depth", "metric", "value", "low", "high"]
+    assert tuple(rows[0]) == export.Row._fields
     share = {(r["stream"], r["layer"]): r for r in rows if (r["metric"], r["tokens"]) == ("isoscore", "all")}
     assert share["paper", "6"]["value"] == share["normed", "6"]["value"] != share["residual", "6"]["value"]
     assert share["paper", "5"]["value"] == share["residual", "5"]["value"]

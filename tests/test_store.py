@@ -74,7 +74,7 @@ def test_a_profile_comes_back_to_the_bit(profile, tmp_path):
         assert again.tobytes() == spectrum.values.tobytes()
     assert len(loaded.spectra) == len(profile.spectra)
     assert store.load_judged(tmp_path / "run").verdicts[0].details == {"x": [1, None]}
-    assert store.load_request(tmp_path / "run") == {"model": "m"}
+    assert store.load_record(tmp_path / "run").request == {"model": "m"}
     names = ["arrays.safetensors", "profile.json", "report", "report/page.html", "run.json", "verdicts.json"]
     assert _left(tmp_path / "run") == names
     assert _left(tmp_path) == ["run", *(f"run/{name}" for name in names)]
@@ -265,7 +265,7 @@ def test_a_newer_format_is_refused_with_both_versions(name, profile, tmp_path):
     path.write_text(
         json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"format": 7, "new": {}}), encoding="utf-8"
     )
-    readers = {store.PROFILE: store.load, store.VERDICTS: store.load_judged, store.RUN: store.load_request}
+    readers = {store.PROFILE: store.load, store.VERDICTS: store.load_judged, store.RUN: store.load_record}
     with pytest.raises(AnisoError, match=rf"{name} has format 7 and this aniso reads up to {FORMAT}; upgrade aniso"):
         readers[name](tmp_path / "run")
 
@@ -359,7 +359,7 @@ def test_flipped_bytes_load_or_are_refused(name, good_run, tmp_path):
         try:
             store.load(run)
             store.load_judged(run)
-            store.load_request(run)
+            store.load_record(run)
         except AnisoError as error:
             refusals += 1
             assert "\n" not in str(error)

@@ -1,6 +1,7 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
 from aniso_core.cli.completion import completing, repeatable
+from aniso_core.cli.config import configured, require_permitted, written
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
     blaming,
@@ -23,7 +25,7 @@ from aniso_core.cli.parts import (
 )
 from aniso_core.cli.progress import measuring, opening
 from aniso_core.cli.say import out, out_json, plugins, say
-from aniso_core.contracts import Adapter, Kernels, ModelRequest
+from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Profile, Report
@@ -31,13 +33,15 @@ from aniso_core.sources import on_disk
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
 
+_DTYPES = ("float32", "bfloat16", "float16", "float64")
+
 
 @click.command()
 @click.option(
     "--adapter", default="auto", show_default=True, shell_complete=completing("adapter"), help="Family of models."
 )
 @click.option("--model", help="Preset name, folder, .gguf file or hub id; default: the adapter's first preset.")
-@click.option("--revision", help="Branch, tag or commit of a hub model, as step143000.")
+@click.option("--revision", help="Branch, tag or commit of a hub model, as step143000; REVISION@COMMIT pins one.")
 @click.option(
     "--prompts",
     default="paper3",
@@ -67,7 +71,7 @@ from aniso_core.tokens import TOKEN_SETS
 @repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+    type=click.Choice(_DTYPES),
     help="Precision of the model. [default: float32 on a CPU, bfloat16 on a GPU]",
 )
 @click.option("--device", help="Device, as cpu or cuda:0. [default: a GPU if there is one]")
@@ -121,12 +125,15 @@ from aniso_core.tokens import TOKEN_SETS
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@configured()
+@click.pass_context
 @seldom_collecting()
-def profile(**chosen: Any) -> None:
+def profile(context: click.Context, /, **chosen: Any) -> None:
     """Measure a model's anisotropy profile on a text, test the hypotheses, and write a run directory.
 
     The path of the run directory goes to stdout, all else that is said to stderr.
     """
+    require_permitted(context)
     known = plugins()
     adapter = known.adapter(chosen["adapter"])
     plan = make_plan(
@@ -151,14 +158,8 @@ def profile(**chosen: Any) -> None:
     if loud and prompts_name not in known.names("prompts"):
         say(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
     _refuse_other_preset(known, adapter, chosen["model"])
-    if loud:
-        say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
-    with opening(shown=loud), blaming(*named, loud=loud):
-        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
-        notes = probe.info.notes
-    for note in notes if loud else ():
-        say(f"Note: {note}.")
+    probe = _opened(adapter, chosen, named, loud=loud)
     with measuring(shown=loud) as progress, blaming(*named, loud=loud):
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
     measured = prereg.noted(measured, registered)
@@ -167,13 +168,19 @@ def profile(**chosen: Any) -> None:
     owners = known.owners("hypothesis")
     judged = engine.judge(hypotheses, [measured], plan.seed, owners=owners, registered=registered, time_limit=limit)
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
-    records = store.run_files(measured, judged, request)
+    used = chosen | _used(chosen, known, adapter, probe, plan)
+    used |= {
+        kind: tuple(part.name for part in parts)
+        for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
+    }
+    config = written(context.command, used, folder)
+    records = store.run_files(measured, judged, request, config)
     failures = (*measured.failures, *judged.failures)
     report = Report([measured], judged.verdicts, records, failures, measured.provenance.started)
     made = engine.render(reporters, report, known.owners("reporter"), limit)
     if made.failures or made.remarks:
         whole = replace(judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks))
-        records = store.run_files(measured, whole, request)
+        records = store.run_files(measured, whole, request, config)
     store.save(folder, records, made.files)
     if loud:
         tell_remarks((*judged.remarks, *made.remarks))
@@ -204,6 +211,42 @@ _REQUESTED = (
     "trust_remote_code",
     "offline",
 )
+
+
+def _opened(adapter: Adapter, chosen: Mapping[str, Any], named: tuple[str, str], *, loud: bool) -> Probe:
+    """Return the model that was chosen; `named` are the adapter and its distribution, as messages call them."""
+    if loud:
+        say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
+    with opening(shown=loud), blaming(*named, loud=loud):
+        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
+        notes = probe.info.notes
+    for note in notes if loud else ():
+        say(f"Note: {note}.")
+    return probe
+
+
+def _used(
+    chosen: Mapping[str, Any], known: Registry, adapter: Adapter, probe: Probe, plan: engine.Plan
+) -> dict[str, Any]:
+    """Return what was used where aniso was left the choice, and where a name may stand for something else tomorrow."""
+    info, model, prompts = probe.info, chosen["model"], chosen["prompts"]
+    presets = [preset.name for preset in adapter.presets]
+    used: dict[str, Any] = {
+        "model": presets[0] if model is None and presets else model,
+        "prompts": prompts if prompts in known.names("prompts") else Path(prompts),
+        "streams": tuple(plan.streams or (name for name in STREAMS if any(s.stream == name for s in probe.sites))),
+        "token_sets": tuple(plan.tokens),
+        "metrics": tuple(metric.name for metric in plan.metrics),
+    }
+    if model not in presets and model is not None and on_disk(Path.exists, Path(model)):
+        used["model"] = Path(model)
+    if info.source == "hub" and info.revision:
+        used["revision"] = f"{(chosen['revision'] or '').partition('@')[0]}@{info.revision}"
+    if info.dtype in _DTYPES:
+        used["dtype"] = info.dtype
+    if chosen["device_map"] is None:
+        used["device"] = info.device
+    return used
 
 
 def default_folder(measured: Profile) -> Path:

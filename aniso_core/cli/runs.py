@@ -1,4 +1,4 @@
-"""`aniso test`, `aniso report` and `aniso export`: what is done with runs that are stored."""
+"""`aniso test` and `aniso report`: stored runs judged again and drawn again."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.comparing import differences
 from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
-from aniso_core.export import to_csv, to_json
 from aniso_core.plugins import Registry
 from aniso_core.prereg import read
 from aniso_core.records import Failure, Profile, Report, Verdict
@@ -33,12 +32,12 @@ from aniso_core.words import paragraphs, told
 
 PUBLISHED = "published:"
 
-_runs = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+runs_given = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 seeded = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 
 
 @click.command()
-@_runs
+@runs_given
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
 @seeded
 @preregistered()
@@ -61,7 +60,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
 
 
 @click.command()
-@_runs
+@runs_given
 @repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
 @click.option(
     "--out",
@@ -83,7 +82,8 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
-        records = store.run_files(profiles[0], judged, store.load_request(Path(runs[0])))
+        request, config = store.load_record(Path(runs[0])).request, store.load_config(Path(runs[0]))
+        records = store.run_files(profiles[0], judged, request, config)
         # Whether a reporter fails is asked anew.
         failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
         drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
@@ -106,26 +106,16 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         sys.exit(PARTLY_FAILED)
 
 
-@click.command()
-@_runs
-@click.option("--format", "format_", type=click.Choice(["csv", "json"]), required=True, help="Format to write.")
-@click.option("--out", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: stdout]")
-def export(runs: tuple[str, ...], format_: str, path: Path | None) -> None:
-    """Write tidy rows: model, stream, tokens, layer, depth, metric, value, low, high."""
-    profiles = find_profiles(plugins(), runs)
-    text = to_csv(profiles) if format_ == "csv" else to_json(profiles)
-    if path is None:
-        click.echo(text, nl=False)
-    else:
-        store.write_file(path, text.encode())
-
-
 def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
     """Return the profiles of run directories and of published:NAME; raises AnisoError on what is neither."""
-    found = [
-        _published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs
-    ]
-    return _told_apart(found, runs)
+    return told_apart([find_profile(known, run) for run in runs], runs)
+
+
+def find_profile(known: Registry, run: str, *, arrays: bool = True) -> Profile:
+    """Return the profile of a run directory or of published:NAME; raises AnisoError where it is neither."""
+    if run.startswith(PUBLISHED):
+        return _published(known, run.removeprefix(PUBLISHED))
+    return store.load(run, arrays=arrays)
 
 
 def choose(known: Registry, hypotheses: Sequence[str]) -> list[Hypothesis]:
@@ -168,7 +158,7 @@ def _note_differences(profiles: Sequence[Profile]) -> None:
         say(f"Note: {pair}: {difference}")
 
 
-def _told_apart(profiles: list[Profile], runs: tuple[str, ...]) -> list[Profile]:
+def told_apart(profiles: Sequence[Profile], runs: Sequence[str]) -> list[Profile]:
     """Return the profiles, those of one model called by their runs as well."""
     names = [profile.model.name for profile in profiles]
     return [

@@ -62,7 +62,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         widths[widths.index(max(widths))] -= 1
     rule = ["─" * width for width in widths]
     for row in (cells[0], rule, *cells[1:]):
-        broken = (textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True))
+        broken = (
+            textwrap.wrap(cell, width) if len(cell) > width else [cell] for cell, width in zip(row, widths, strict=True)
+        )
         for line in zip_longest(*broken, fillvalue=""):
             padded = (part.ljust(width) for part, width in zip(line, widths, strict=True))
             click.echo(_GAP.join(padded).rstrip())
