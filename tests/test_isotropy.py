@@ -85,7 +85,7 @@ def test_spectral_decay_finds_the_exponent_of_a_power_law(alpha):
 
 def test_spectral_decay_needs_enough_eigenvalues():
     """Fewer than thirty eigenvalues that are not zero say why there is no exponent."""
-    with pytest.raises(UndefinedMetricError, match=r"needs 20 eigenvalues of ranks 11 to 100 .* there are 18"):
+    with pytest.raises(UndefinedMetricError, match="needs 20 eigenvalues of ranks 11 to 100 above rounding"):
         value("spectral-decay", with_spectrum(np.ones(28)))
 
 
