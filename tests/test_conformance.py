@@ -31,7 +31,7 @@ def test_what_ships_with_aniso_keeps_the_rules(item):
     """Each adapter, metric, hypothesis, reporter and prompt set passes the check of its kind."""
     checked = testing.CHECKS[item.kind](item.value)
     assert (checked.kind, checked.name) == (item.kind, item.name)
-    assert len(checked.rules) >= 3
+    assert len(checked.rules) >= (1 if getattr(item.value, "sends", False) else 3)
     assert (checked.seconds_per_token is not None) == (item.kind == "metric")
 
 
