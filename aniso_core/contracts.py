@@ -248,6 +248,14 @@ class Reporter:
     """Function of a report that returns files and writes none itself."""
     order: int = 0
     """Reporters are asked by rising order and find the files of those before them in the report, as a bundle must."""
+    sends: bool = False
+    """Whether `render` sends the report elsewhere, as a logger does: asked only where it is named, once the run is
+    saved, and its files say where the report went."""
+
+    @property
+    def on_request(self) -> bool:
+        """Whether it is asked only where it is named."""
+        return self.sends
 
 
 def in_turn(*tests: Callable[..., Iterable[Verdict]]) -> Callable[..., Iterable[Verdict]]:

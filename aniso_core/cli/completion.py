@@ -23,6 +23,10 @@ def completing(kind: str) -> Completer:
     return complete
 
 
+USUAL = "the name default: all installed but those on request"
+"""What stands for metrics or reporters where none is named."""
+
+
 def repeatable(flag: str, name: str, kind: str, asks: str, usual: str = "all installed") -> Callable[[F], F]:
     """Return an option that names items of a kind, may be repeated, and defaults to the `usual` ones."""
     said = f"{asks}; may be repeated. [default: {usual}]"

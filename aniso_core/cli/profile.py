@@ -11,7 +11,7 @@ import click
 
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
-from aniso_core.cli.completion import completing, repeatable
+from aniso_core.cli.completion import USUAL, completing, repeatable
 from aniso_core.cli.config import configured, require_permitted, written
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
@@ -24,6 +24,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.progress import measuring, opening
+from aniso_core.cli.reporting import draw, find_reporters, send
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
 from aniso_core.errors import AnisoError
@@ -64,11 +65,9 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
     type=click.Choice(list(TOKEN_SETS)),
     help="Token set; may be repeated. [default: all of them]",
 )
-@repeatable(
-    "--metric", "metrics", "metric", "Metric to measure", usual="the name default: all installed but those on request"
-)
+@repeatable("--metric", "metrics", "metric", "Metric to measure", usual=USUAL)
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
+@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
 @click.option(
     "--dtype",
     type=click.Choice(_DTYPES),
@@ -149,7 +148,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
-    reporters = [known.reporter(name) for name in dict.fromkeys(chosen["reporters"]) or known.names("reporter")]
+    reporters = find_reporters(known, chosen["reporters"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     loud, limit = not chosen["quiet"], chosen["time_limit"]
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"], loud=loud)
@@ -177,16 +176,17 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     records = store.run_files(measured, judged, request, config)
     failures = (*measured.failures, *judged.failures)
     report = Report([measured], judged.verdicts, records, failures, measured.provenance.started)
-    made = engine.render(reporters, report, known.owners("reporter"), limit)
+    made = draw(reporters, report, known, limit)
     if made.failures or made.remarks:
         whole = replace(judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks))
         records = store.run_files(measured, whole, request, config)
     store.save(folder, records, made.files)
+    sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
     if loud:
-        tell_remarks((*judged.remarks, *made.remarks))
-        show(made.files)
+        tell_remarks((*judged.remarks, *made.remarks, *sent.remarks))
+        show((*made.files, *sent.files))
         tell_standing(judged.verdicts, registered, [measured], plan.seed)
-    troubles = (*failures, *made.failures)
+    troubles = (*failures, *made.failures, *sent.failures)
     for failure in troubles:
         say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
     if chosen["as_json"]:

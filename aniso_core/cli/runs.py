@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aniso_core import engine, store
-from aniso_core.cli.completion import repeatable
+from aniso_core.cli.completion import USUAL, repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
     preregistered,
@@ -20,6 +20,7 @@ from aniso_core.cli.parts import (
     tell_remarks,
     tell_standing,
 )
+from aniso_core.cli.reporting import draw, find_reporters, send
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.comparing import differences
 from aniso_core.contracts import Hypothesis
@@ -61,7 +62,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
 
 @click.command()
 @runs_given
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask")
+@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
 @click.option(
     "--out",
     "folder",
@@ -93,16 +94,18 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         tell_remarks(judged.remarks)
         failures = [f for measured in profiles for f in measured.failures] + list(judged.failures)
         drawn = Report(profiles, judged.verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
-    asked = [known.reporter(name) for name in dict.fromkeys(reporters) or known.names("reporter")]
-    made = engine.render(asked, drawn, known.owners("reporter"))
+    asked = find_reporters(known, reporters)
+    made = draw(asked, drawn, known)
     target = folder or Path(runs[0]) / store.REPORT
     store.write_report(target, made.files)
-    show(made.files)
-    tell_remarks(made.remarks)
-    for failure in made.failures:
+    sent = send(asked, replace(drawn, files=(*drawn.files, *made.files)), known, target)
+    show((*made.files, *sent.files))
+    tell_remarks((*made.remarks, *sent.remarks))
+    failed = (*made.failures, *sent.failures)
+    for failure in failed:
         say(f"The reporter {failure.name} ({failure.distribution}) failed: {failure.reason}; the others are written.")
     out(str(target))
-    if made.failures:
+    if failed:
         sys.exit(PARTLY_FAILED)
 
 
