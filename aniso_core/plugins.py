@@ -57,16 +57,22 @@ class Plugin:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin, or one thing that it provides, that cannot be used, and why."""
+    """A plugin that cannot be used, or (not `whole`) one thing that it provides, and why."""
 
     name: str
     distribution: str
     version: str
     error: str
+    whole: bool = True
+
+    @property
+    def state(self) -> str:
+        """What lists say of it."""
+        return "left out" if self.whole else "in part"
 
     def __str__(self) -> str:
         """Return one line for people."""
-        return f"plugin {self.name} ({self.distribution} {self.version}) is left out: {self.error}"
+        return f"plugin {self.name} ({self.distribution} {self.version}){' is left out' * self.whole}: {self.error}"
 
 
 @dataclass(frozen=True)
@@ -172,9 +178,10 @@ class Registry:
         winner = claimants[0] if len(claimants) == 1 else ours[0] if len(ours) == 1 else None
         for loser in (i for i in claimants if i is not winner):
             rival = winner or next(i for i in claimants if i is not loser)
-            error = f"{loser.kind} {loser.name!r} is provided by {rival.plugin.distribution} as well; uninstall one"
-            plugin = loser.plugin
-            self.broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, error))
+            who = rival.plugin.distribution
+            why = f"that of {who} is; rename it" if winner else f"{who} has one of that name; uninstall either"
+            plugin, error = loser.plugin, f"its {loser.kind} {loser.name!r} is not used: {why}"
+            self.broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, error, whole=False))
         if winner is not None:
             self._items[winner.kind, winner.name] = winner
 

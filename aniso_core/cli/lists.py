@@ -94,13 +94,13 @@ def plugins(*, as_json: bool) -> None:
     found = loaded()
     if as_json:
         whole = [asdict(plugin) | {"state": "ready"} for plugin in found.plugins]
-        whole += [asdict(broken) | {"state": "left out"} for broken in found.broken]
+        whole += [asdict(broken) | {"state": broken.state} for broken in found.broken]
         out_json(whole + [asdict(plugin) | {"state": "disabled"} for plugin in found.disabled])
         return
     rows = []
     for plugin in found.plugins:
         provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.provides.items())
         rows.append((plugin.name, plugin.release, "ready", provides))
-    rows += [(b.name, f"{b.distribution} {b.version}", "left out", b.error) for b in found.broken]
+    rows += [(b.name, f"{b.distribution} {b.version}", b.state, b.error) for b in found.broken]
     rows += [(p.name, p.release, "disabled", f"nothing, as {DISABLE} names it") for p in found.disabled]
     table(["plugin", "distribution", "state", "provides"], rows)

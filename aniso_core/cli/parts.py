@@ -75,7 +75,7 @@ def show(files: Sequence[ReportFile]) -> None:
     for file in files:
         if file.show:
             for line in file.data.decode().splitlines():
-                say(line)
+                say(line.expandtabs())
 
 
 def published(adapter: Item) -> dict[str, Profile]:

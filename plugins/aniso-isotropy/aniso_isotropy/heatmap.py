@@ -66,7 +66,7 @@ def _draw(a: Profile, b: Profile, name: str) -> Iterator[ReportFile]:
         colorbar.set_label("linear CKA, debiased")
         title = short(a.model.name, 60) if a is b else f"{short(a.model.name, 40)} against {short(b.model.name, 40)}"
         figure.text(_LEFT / width, 1 - 0.27 / height, title, fontsize=11, parse_math=False)
-        caption = "Mean states of documents; 1: alike but for rotation and scale, 0: nothing in common."
+        caption = "Mean states of documents; 1: alike but for rotation, scale and shift, 0: unrelated."
         figure.text(0.1 / width, 0.1 / height, caption, fontsize=7.5, color="0.3")
         for kind, information in _INFORMATION.items():
             out = io.BytesIO()

@@ -80,8 +80,10 @@ def _cells(profile: Profile, curve: Curve) -> tuple[str, ...]:
 
 
 def _halves(metric: str) -> tuple[str, str]:
-    first, _, rest = metric.partition("-")
-    return first[:10], rest[:10]
+    """Return a name in two parts, cut at the hyphen that makes the longer part as short as may be."""
+    cuts = [at for at, char in enumerate(metric) if char == "-"] or [len(metric)]
+    cut = min(cuts, key=lambda at: max(at, len(metric) - at - 1))
+    return metric[:cut], metric[cut + 1 :]
 
 
 def _ordinal(k: int) -> str:
