@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
@@ -265,7 +265,7 @@ def render(
     files = list(report.files)
     failures = []
     for reporter in sorted(reporters, key=lambda r: r.order):
-        current = Report(report.profiles, report.verdicts, tuple(files), report.failures, report.made)
+        current = replace(report, files=tuple(files))
         try:
             with quiet_plugin():
                 made = list(reporter.render(current))

@@ -440,11 +440,28 @@ class ReportFile:
 
 
 @dataclass(frozen=True)
+class About:
+    """A metric or a hypothesis in words: what it asks or claims, whose idea it is, and the metric that it goes by."""
+
+    kind: Literal["metric", "hypothesis"]
+    name: str
+    said: str
+    source: str
+    metric: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
-    """What reporters draw: profiles, the verdicts over them, and the files made so far."""
+    """What reporters draw: profiles, the verdicts over them, and the files made so far.
+
+    `about` tells of the metrics and hypotheses that occur. `commands` has, for each profile, the command that measures
+    it again; empty where none is known.
+    """
 
     profiles: Sequence[Profile]
     verdicts: Sequence[Verdict] = ()
     files: Sequence[ReportFile] = ()
     failures: Sequence[Failure] = ()
     made: str = ""
+    about: Sequence[About] = ()
+    commands: Sequence[str] = ()

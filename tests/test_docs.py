@@ -29,6 +29,7 @@ CONTRACTS = (
     contracts.Preset,
     contracts.PromptSet,
     contracts.Reporter,
+    records.About,
     records.Report,
     records.ReportFile,
     tokens.Document,

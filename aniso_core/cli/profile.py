@@ -9,9 +9,11 @@ import click
 
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
+from aniso_core.cli.again import command
 from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
+    about,
     blaming,
     find_prompts,
     owners_of,
@@ -167,7 +169,15 @@ def profile(**chosen: Any) -> None:
     verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"), registered)
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
     records = store.run_files(measured, verdicts, failures, request)
-    report = Report([measured], verdicts, records, (*measured.failures, *failures), measured.provenance.started)
+    report = Report(
+        [measured],
+        verdicts,
+        records,
+        (*measured.failures, *failures),
+        measured.provenance.started,
+        about(known, [measured], verdicts),
+        [command(request)],
+    )
     files, failed = render(known, reporters, report)
     if failed:
         records = store.run_files(measured, verdicts, (*failures, *failed), request)

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 
 from aniso_core import engine, store
+from aniso_core.cli.again import command
 from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
+    about,
     owners_of,
     preregistered,
     published,
@@ -79,19 +81,21 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         raise AnisoError(message)
     if folder is not None:
         store.refuse_existing(folder)
-    profiles = find_profiles(known, runs)
+    read, profiles, unread = (runs, find_profiles(known, runs), []) if single else _readable(known, runs)
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
-        records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
+        verdicts, request = judged.verdicts, store.load_request(Path(runs[0]))
+        records = store.run_files(profiles[0], verdicts, judged.failures, request)
         # Whether a reporter fails is asked anew.
         failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
-        drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
+        made, commands = profiles[0].provenance.started, [command(request)]
     else:
         hypotheses = [item.value for item in known.items("hypothesis")]
         verdicts, untested = engine.judge(hypotheses, profiles, owners=owners_of(known, "hypothesis"))
-        failures = [f for measured in profiles for f in measured.failures] + list(untested)
-        drawn = Report(profiles, verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
+        records, failures = [], [*unread, *(f for measured in profiles for f in measured.failures), *untested]
+        made, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in read]
+    drawn = Report(profiles, verdicts, records, failures, made, about(known, profiles, verdicts), commands)
     files, failed = render(known, tuple(dict.fromkeys(reporters)) or known.names("reporter"), drawn)
     target = folder or Path(runs[0]) / store.REPORT
     store.write_report(target, files)
@@ -99,7 +103,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     for failure in failed:
         say(f"The reporter {failure.name} ({failure.distribution}) failed: {failure.reason}; the others are written.")
     out(str(target))
-    if failed:
+    if failed or unread:
         sys.exit(PARTLY_FAILED)
 
 
@@ -123,6 +127,30 @@ def find_profiles(known: Registry, runs: tuple[str, ...]) -> list[Profile]:
         _published(known, run.removeprefix(PUBLISHED)) if run.startswith(PUBLISHED) else store.load(run) for run in runs
     ]
     return _told_apart(found, runs)
+
+
+def _readable(known: Registry, runs: tuple[str, ...]) -> tuple[tuple[str, ...], list[Profile], list[Failure]]:
+    """Return the runs that can be read, their profiles, and why others cannot; raises AnisoError where none can."""
+    read: list[tuple[str, Profile]] = []
+    unread: list[Failure] = []
+    for run in runs:
+        try:
+            read += [(run, profile) for profile in find_profiles(known, (run,))]
+        except AnisoError as error:
+            if len(unread) + 1 == len(runs):
+                raise
+            say(f"Left out: {error}")
+            unread.append(Failure("run", run, "", str(error)))
+    names = tuple(run for run, _ in read)
+    return names, _told_apart([profile for _, profile in read], names), unread
+
+
+def _command(run: str) -> str:
+    """Return the command that measures a run again, empty where that is not known."""
+    try:
+        return "" if run.startswith(PUBLISHED) else command(store.load_request(Path(run)))
+    except AnisoError:  # the profile is there, and what it was asked for is not
+        return ""
 
 
 def choose(known: Registry, hypotheses: Sequence[str]) -> list[Hypothesis]:
