@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: profile test test-real lint reference bench bench-statistics bench-agreement weights
+.PHONY: profile test test-real test-browser lint reference bench bench-statistics bench-agreement weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -16,6 +16,12 @@ test: $(VENV)/ready
 
 test-real: $(VENV)/ready $(WEIGHTS)/ready
 	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python -m pytest -m real
+
+# The system's own Chromium; Playwright downloads none.
+test-browser: $(VENV)/ready
+	@command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y chromium) > /dev/null 2>&1 \
+	  || { echo "test-browser needs chromium: install it, as root with apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pytest -n 2 -m browser
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

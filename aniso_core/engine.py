@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, get_args
@@ -284,7 +284,8 @@ def render(
     files, watch = list(report.files), _Watch("reporter", owners or {}, time_limit)
     for reporter in sorted(reporters, key=lambda r: r.order):
         verdicts = tuple(map(store.settled, report.verdicts))  # a copy, as the details of a verdict can be written to
-        current = Report(tuple(report.profiles), verdicts, tuple(files), tuple(report.failures), report.made)
+        profiles, failures = tuple(report.profiles), tuple(report.failures)
+        current = replace(report, profiles=profiles, verdicts=verdicts, files=tuple(files), failures=failures)
         with watch.over(reporter.name):
             made = list(reporter.render(current))
             _check_files(made, {file.name for file in files})

@@ -575,6 +575,22 @@ class ReportFile:
 
 
 @dataclass(frozen=True)
+class About:
+    """A metric or a hypothesis in words: what it asks or claims, whose idea it is, and the metric that it goes by."""
+
+    kind: Literal["metric", "hypothesis"]
+    """`metric` or `hypothesis`."""
+    name: str
+    """Its name."""
+    said: str
+    """The metric's summary, or the claim."""
+    source: str
+    """Whose idea it is."""
+    metric: str = ""
+    """The metric that a hypothesis goes by; empty for metrics."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What reporters draw."""
 
@@ -588,3 +604,7 @@ class Report:
     """Metrics and hypotheses that failed."""
     made: str = ""
     """Time of the measurement, or of the comparison, ISO 8601."""
+    about: Sequence[About] = ()
+    """An entry for each metric and hypothesis that occurs and is installed."""
+    commands: Sequence[str] = ()
+    """For each profile the command that measures it again, empty where none is known."""

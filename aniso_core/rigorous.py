@@ -13,9 +13,8 @@ JUDGED = ("all", "bulk")
 """Token sets that each claim is judged on: what holds with all tokens alone may be the work of first tokens."""
 
 _ISOTROPIC = 1.5
-"""Shares below this many times that of isotropic noise are not told from it."""
 
-_HELD = 0.5
+HELD = 0.5
 """Share of lambda_1 beyond which first tokens, or massive ones, make the peak."""
 
 
@@ -139,13 +138,19 @@ def over_token_sets(judge: Callable[[str], Verdict]) -> list[Verdict]:
 def flags(found: Sample, peaks: Sequence[int] = ()) -> tuple[str, ...]:
     """Return what weakens a verdict over the share's profile; `peaks` are the layers that its peak may be at."""
     said = []
-    values, layers, d = found.pv.mean(axis=0), np.array(found.layers), found.profile.model.width
-    noise = (1 + np.sqrt(d / max(found.count - 1, 1))) ** 2 / d  # Marchenko & Pastur
-    low = layers[values < _ISOTROPIC * noise]
+    values, layers = found.pv.mean(axis=0), np.array(found.layers)
+    noise = noise_share(found.count, found.profile.model.width)
+    low = layers[values < noise]
     if len(low):
-        said.append(f"not told from isotropic noise at {_named(low)}, where shares below {_ISOTROPIC * noise:.3f} are")
+        said.append(f"not told from isotropic noise at {_named(low)}, where shares below {noise:.3f} are")
     said += artefacts(found, peaks)
     return tuple(said)
+
+
+def noise_share(count: int, width: int) -> float:
+    """Return the share below which a profile of so many tokens is not told from isotropic noise: 1.5 times noise's."""
+    noise: float = (1 + np.sqrt(width / max(count - 1, 1))) ** 2 / width  # Marchenko & Pastur
+    return _ISOTROPIC * noise
 
 
 def inadequate(found: Sample, delta: float) -> str:
@@ -175,7 +180,7 @@ def artefacts(found: Sample, peaks: Sequence[int]) -> list[str]:
     for name, tokens in (("first-token-share", "first tokens"), ("massive-token-share", "massive tokens")):
         share = found.profile.find(name, found.stream, "all")
         held = share.at(top) if share else None
-        if held is not None and held > _HELD:
+        if held is not None and held > HELD:
             said.append(f"{tokens} hold {held:.0%} of the variance along the first direction at L* = {top}")
     bulk = found.profile.find(SHARE, found.stream, "bulk")
     if peaks and bulk is not None and None not in bulk.values:

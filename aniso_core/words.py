@@ -10,7 +10,7 @@ from aniso_core.text import sentence, short
 
 def heading(verdict: Verdict) -> str:
     """Return what a verdict is about: hypothesis, subject, and what was judged where the criterion has a choice."""
-    where = f", {verdict.stream} stream, {verdict.tokens} tokens" if verdict.stream else ""
+    where = f", {short(verdict.stream)} stream, {short(verdict.tokens)} tokens" if verdict.stream else ""
     return f"{short(verdict.hypothesis)}, {short(verdict.subject)}{where}"
 
 
@@ -68,9 +68,9 @@ def _sample(verdict: Verdict) -> str:
     documents, units, groups, tokens, width = (found.get(name) for name in names)
     if not (isinstance(documents, int) and isinstance(tokens, int)):
         return ""
-    grouped = (
-        "" if units == documents else f" (left out in {groups} groups{f', {units} of them here' * (units != groups)})"
-    )
+    grouped = ""
+    if isinstance(groups, int) and units != documents:
+        grouped = f" (left out in {groups} groups{f', {units} of them here' * (units != groups)})"
     return f", {documents:,} documents{grouped}, {tokens:,} tokens, d = {width}"
 
 

@@ -38,6 +38,7 @@ RECORDS = (
     contracts.PromptSet,
     contracts.Reporter,
     moments.Moments,
+    records.About,
     records.Profile,
     records.ModelInfo,
     records.PromptsInfo,

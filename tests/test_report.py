@@ -363,6 +363,6 @@ def test_the_plugin_loads_without_drawing_anything():
 
     code = (
         "import sys, aniso_report; aniso_report.aniso_reporters();"
-        "print(sorted({'numpy', 'matplotlib', 'rich', 'scipy', 'torch'} & sys.modules.keys()))"
+        "print(sorted({'jinja2', 'numpy', 'matplotlib', 'rich', 'scipy', 'torch'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -15,7 +15,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.isolation import isolated, said
 from aniso_core.plugins import Item, Registry
 from aniso_core.prereg import Registered
-from aniso_core.records import Failure, Profile, ReportFile, Verdict
+from aniso_core.records import About, Failure, Profile, ReportFile, Verdict
 from aniso_core.standing import unmet
 from aniso_core.text import short, visible
 from aniso_core.tokens import Document
@@ -68,6 +68,24 @@ def tell_remarks(remarks: Sequence[Failure]) -> None:
     """Say what plugins' parts printed and warned of."""
     for remark in remarks:
         say(f"Note: the {remark.kind} {remark.name} ({remark.distribution}) {remark.reason}")
+
+
+def about(known: Registry, profiles: Sequence[Profile], verdicts: Sequence[Verdict]) -> tuple[About, ...]:
+    """Return what is known of the metrics and hypotheses that occur; those that are not installed are left out."""
+    metrics = {curve.metric for profile in profiles for curve in profile.curves}
+    claims = {verdict.hypothesis for verdict in verdicts}
+    return (
+        *(
+            About("metric", item.name, item.value.summary, item.value.source)
+            for item in known.items("metric")
+            if item.name in metrics
+        ),
+        *(
+            About("hypothesis", item.name, item.value.claim, item.value.source, item.value.metric)
+            for item in known.items("hypothesis")
+            if item.name in claims
+        ),
+    )
 
 
 def show(files: Sequence[ReportFile]) -> None:

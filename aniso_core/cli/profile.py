@@ -11,10 +11,12 @@ import click
 
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
+from aniso_core.cli.again import command
 from aniso_core.cli.completion import USUAL, completing, repeatable
 from aniso_core.cli.config import configured, require_permitted, written
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
+    about,
     blaming,
     find_prompts,
     preregistered,
@@ -175,7 +177,15 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     config = written(context.command, used, folder)
     records = store.run_files(measured, judged, request, config)
     failures = (*measured.failures, *judged.failures)
-    report = Report([measured], judged.verdicts, records, failures, measured.provenance.started)
+    report = Report(
+        [measured],
+        judged.verdicts,
+        records,
+        failures,
+        measured.provenance.started,
+        about(known, [measured], judged.verdicts),
+        [command(request)],
+    )
     made = draw(reporters, report, known, limit)
     if made.failures or made.remarks:
         whole = replace(judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks))

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 
 from aniso_core import engine, store
+from aniso_core.cli.again import command
 from aniso_core.cli.completion import USUAL, repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
+    about,
     preregistered,
     published,
     seldom_collecting,
@@ -79,7 +81,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         raise AnisoError(message)
     if folder is not None:
         store.refuse_existing(folder)
-    profiles = find_profiles(known, runs)
+    read, profiles, unread = (runs, find_profiles(known, runs), []) if single else _readable(known, runs)
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
@@ -87,13 +89,15 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         records = store.run_files(profiles[0], judged, request, config)
         # Whether a reporter fails is asked anew.
         failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
-        drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
+        when, commands = profiles[0].provenance.started, [command(request)]
     else:
         hypotheses = [item.value for item in known.items("hypothesis")]
         judged = engine.judge(hypotheses, profiles, owners=known.owners("hypothesis"))
         tell_remarks(judged.remarks)
-        failures = [f for measured in profiles for f in measured.failures] + list(judged.failures)
-        drawn = Report(profiles, judged.verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
+        records, failures = [], [*unread, *(f for measured in profiles for f in measured.failures), *judged.failures]
+        when, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in read]
+    verdicts = judged.verdicts
+    drawn = Report(profiles, verdicts, records, failures, when, about(known, profiles, verdicts), commands)
     asked = find_reporters(known, reporters)
     made = draw(asked, drawn, known)
     target = folder or Path(runs[0]) / store.REPORT
@@ -105,7 +109,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     for failure in failed:
         say(f"The reporter {failure.name} ({failure.distribution}) failed: {failure.reason}; the others are written.")
     out(str(target))
-    if failed:
+    if failed or unread:
         sys.exit(PARTLY_FAILED)
 
 
@@ -119,6 +123,30 @@ def find_profile(known: Registry, run: str, *, arrays: bool = True) -> Profile:
     if run.startswith(PUBLISHED):
         return _published(known, run.removeprefix(PUBLISHED))
     return store.load(run, arrays=arrays)
+
+
+def _readable(known: Registry, runs: tuple[str, ...]) -> tuple[tuple[str, ...], list[Profile], list[Failure]]:
+    """Return the runs that can be read, their profiles, and why others cannot; raises AnisoError where none can."""
+    read: list[tuple[str, Profile]] = []
+    unread: list[Failure] = []
+    for run in runs:
+        try:
+            read.append((run, find_profile(known, run)))
+        except AnisoError as error:
+            if len(unread) + 1 == len(runs):
+                raise
+            say(f"Left out: {error}")
+            unread.append(Failure("run", run, "", str(error)))
+    names = tuple(run for run, _ in read)
+    return names, told_apart([profile for _, profile in read], names), unread
+
+
+def _command(run: str) -> str:
+    """Return the command that measures a run again, empty where that is not known."""
+    try:
+        return "" if run.startswith(PUBLISHED) else command(store.load_record(Path(run)).request)
+    except AnisoError:  # the profile is there, and what it was asked for is not
+        return ""
 
 
 def choose(known: Registry, hypotheses: Sequence[str]) -> list[Hypothesis]:

@@ -22,5 +22,6 @@ def aniso_reporters() -> list[Reporter]:
             later("aniso_report.markdown", "render"),
             order=1,
         ),
+        Reporter("html", "one page that opens offline, with charts", later("aniso_report.html", "render")),
         Reporter("bundle", "the whole run in one zip", later("aniso_report.bundle", "render"), order=2),
     ]

@@ -12,9 +12,13 @@ AFTER_NORM = "after final norm"
 LAYERS = "layer (0: input of the first block)"
 
 
-def draw(axes: Axes, profile: Profile, metric: str) -> None:
-    """Draw the metric for each token set that has it; the last state of the view `paper` is an open diamond."""
-    stream = reading.main_stream(profile)
+def draw(axes: Axes, profile: Profile, metric: str, stream: str = "") -> None:
+    """Draw the metric for each token set that has it, on a stream (default: the main one).
+
+    On the main one the last state of the view `paper` is an open diamond.
+    """
+    main = reading.main_stream(profile)
+    stream = stream or main
     for tokens, look in TOKEN_SETS.items():
         curve = reading.curve(profile, metric, stream, tokens)
         if curve is None:
@@ -25,7 +29,7 @@ def draw(axes: Axes, profile: Profile, metric: str) -> None:
         if curve.low and curve.high:
             low, high = (np.array([np.nan if v is None else v for v in side]) for side in (curve.low, curve.high))
             axes.fill_between(layers, low[: len(layers)], high[: len(layers)], color=look.colour, alpha=0.15, lw=0)
-        after = reading.after_final_norm(profile, metric, tokens)
+        after = reading.after_final_norm(profile, metric, tokens) if stream == main else None
         if after is not None:
             last = profile.model.layers
             before = np.append(values[layers == last - 1], np.nan)[0]

@@ -1,0 +1,398 @@
+"""The reporter `html`, without a browser: one safe file, its answers, and what it does with poor or many profiles."""
+
+import base64
+import hashlib
+import itertools
+import re
+import time
+from dataclasses import replace
+
+import numpy as np
+import pages
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aniso_core.plugins import registry
+from aniso_core.records import (
+    About,
+    Curve,
+    Failure,
+    Missing,
+    ModelInfo,
+    Profile,
+    PromptsInfo,
+    Report,
+    Spectrum,
+    Verdict,
+)
+from aniso_core.testing import example_profile
+from aniso_core.text import short
+from aniso_report.html import answers, data, marks, sources
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "]]><img src=x onerror=alert(1)>",
+    "\"'><svg onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "$\\frac{1 b$",
+    "\x1b[31mred\x00\x08",
+    "\u202eRTL",
+    "שלום مرحبا",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+    "漢字\u0301 🙂",
+    "x" * 10_000,
+)
+
+
+@pytest.fixture(scope="module")
+def single():
+    """Return the page of one example profile."""
+    return pages.Page(pages.drawn(pages.one()))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Return the page of two example profiles."""
+    return pages.Page(pages.drawn(pages.two()))
+
+
+def test_the_page_fetches_nothing(single, pair):
+    """No element names a file or an address, but links to papers that a reader may follow."""
+    for page in (single, pair):
+        named = [(tag, a) for tag, a in page.tags if {"src", "srcset", "data", "poster", "action"} & a.keys()]
+        assert named == []
+        links = [a["href"] for tag, a in page.tags if tag == "a"]
+        assert links
+        assert all(re.fullmatch(r"#[a-z]+|https://arxiv\.org/abs/[\d.]+", link) for link in links)
+        assert not any(tag in {"link", "iframe", "object", "embed", "base", "form"} for tag, _ in page.tags)
+        assert "url(" not in page.raw["style"]
+        assert "@import" not in page.raw["style"]
+
+
+def test_the_policy_allows_one_style_sheet_and_one_script_by_their_hashes(single):
+    """The hashes in the policy are those of what the page holds, and nothing else is allowed."""
+    for kind in ("style", "script"):
+        digest = base64.b64encode(hashlib.sha256(single.raw[kind].encode()).digest()).decode()
+        assert single.policy[f"{kind}-src"] == f"'sha256-{digest}'"
+    assert single.policy["default-src"] == "'none'"
+    assert single.policy.keys() == {"default-src", "style-src", "script-src", "base-uri", "form-action"}
+
+
+def test_nothing_needs_what_the_policy_forbids(single):
+    """There is no inline style, no event handler, and no script beside the data and the page's own."""
+    assert not any("style" in a or any(name.startswith("on") for name in a) for _, a in single.tags)
+    assert [a.get("type") for tag, a in single.tags if tag == "script"] == ["application/json", "module"]
+
+
+def test_each_question_has_its_answer(single):
+    """Where the peak is, how sure that is, whose doing it is and what shape: all in words, in this order."""
+    found = answers.answers(pages.one().profiles[0], pages.one().verdicts)
+    assert [a.question for a in found] == [
+        "Where does the profile peak?",
+        "How sure is that?",
+        "Is it one token's doing?",
+        "Is there a single peak?",
+    ]
+    share = pages.one().profiles[0].curve("top-eigenvalue-share")
+    top = share.layers[int(share.array().argmax())]
+    assert found[0].short == f"Layer {top} of 6"
+    assert "in 95 of 100 samples" in " ".join(found[1].why).lower()
+    assert found[2].short == "Yes: a few tokens make it"
+    for answer in found:
+        assert answer.short in single.text
+        assert all(" ".join(sentence.split()) in single.text for sentence in answer.why)
+
+
+def test_a_published_profile_says_that_nobody_knows():
+    """Without documents there is no set of layers, and without bulk tokens nobody knows whose doing a peak is."""
+    published = registry().adapter("pythia").published()["pythia-6.9b"]
+    found = answers.answers(published, pages.of([published]).verdicts)
+    assert found[0].short == "Layer 7 of 32"
+    assert [a.short for a in found[1:3]] == ["Not known", "Not known"]
+    assert found[3].short == "Yes, by a weak rule"
+    assert "39\u00a0% of cases" in found[3].why[1]
+    assert "cannot be measured again" in pages.Page(pages.drawn(pages.of([published], commands=[""]))).text
+
+
+@pytest.mark.parametrize(
+    ("first", "massive", "bulk", "said"),
+    [
+        (0.9, 0.05, (0.1, 0.2, 0.1), "Yes: a few tokens make it"),
+        (0.3, 0.3, (0.1, 0.2, 0.1), "Yes: a few tokens make it"),
+        (0.1, 0.1, (0.1, 0.2, 0.1), "In part"),
+        (0.1, 0.1, (0.5, 0.79, 0.6), "No"),
+        (0.1, 0.1, (0.82, 0.79, 0.6), "In part"),
+        (None, None, None, "Not known"),
+    ],
+)
+def test_a_peak_is_blamed_on_tokens_that_hold_it(first, massive, bulk, said):
+    """Tokens that hold more than half make the peak; a bulk peak elsewhere or lower is partly theirs."""
+    made = [Curve("top-eigenvalue-share", "share", "residual", "all", (0, 1, 2), (0.2, 0.8, 0.2))]
+    if bulk:
+        made.append(Curve("top-eigenvalue-share", "share", "residual", "bulk", (0, 1, 2), bulk))
+    for name, value in (("first-token-share", first), ("massive-token-share", massive)):
+        if value is not None:
+            made.append(Curve(name, "share", "residual", "all", (0, 1, 2), (0.0, value, 0.0)))
+    whole = example_profile("one")
+    peak = answers.Peak(1, 0.5, 0.8)
+    assert answers.whose(replace(whole, curves=tuple(made)), "residual", peak)[0] == said
+
+
+def test_the_standing_and_the_outcome_are_words(single):
+    """A verdict's outcome and standing are text, not colour alone, and each flag stands under its verdict."""
+    tested = [v for v in pages.one().verdicts if v.criterion == "rigorous" and v.outcome != "not_testable"]
+    assert tested
+    assert single.text.count("exploratory") >= len(tested)
+    assert any(v.flags for v in tested)
+    assert "⚑ Token artefact" in single.text
+    assert "Claim: Anisotropy rises to a single peak at a layer L* and falls after it." in single.text
+
+
+def test_pictures_are_there_without_a_script(single):
+    """Each claim about the profile has a picture with a text for readers who do not see it, and no id twice."""
+    pictures = [a for tag, a in single.tags if tag == "svg" and a.get("role") == "img"]
+    assert len(pictures) >= 4
+    assert all("highest at layer" in a["aria-label"] for a in pictures)
+    ids = [a["id"] for _, a in single.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    uses = {a["href"][1:] for tag, a in single.tags if tag == "use"}
+    assert uses
+    assert uses <= set(ids)
+
+
+def test_each_heading_follows_the_one_above(pair):
+    """Headings go down one level at a time, and everything that a label or a link names is there."""
+    levels = [int(tag[1]) for tag, _ in pair.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = {a["id"] for _, a in pair.tags if "id" in a}
+    wanted = [a["aria-labelledby"] for _, a in pair.tags if "aria-labelledby" in a]
+    wanted += [a["href"][1:] for tag, a in pair.tags if tag == "a" and a["href"].startswith("#")]
+    wanted += [a["for"] for tag, a in pair.tags if tag == "label" and "for" in a]
+    assert set(wanted) <= ids
+
+
+def hostile_report(text):
+    """Return a report in which everything that comes from outside is one text."""
+    whole = example_profile("one")
+    prompts = replace(whole.prompts, name=text, bos_done=text)
+    info = replace(whole.model, name=text, architecture=text, device=text, attention=text, notes=(text,))
+    made = replace(whole.provenance, versions={text: text}, plugins={text: text}, source=text, kernels=text)
+    curve = Curve(text, text, "residual", text, (0, 1), (0.5, None), missing=(Missing(1, text),))
+    failed = Failure("metric", text, text, text)
+    profile = replace(
+        whole, model=info, prompts=prompts, provenance=made, curves=(*whole.curves, curve), remarks=(failed,)
+    )
+    said = Verdict(
+        text, "rigorous", text, "supported", text, label=text, stream=text, tokens=text, flags=(text,),
+        reference=text, false_positive_null=text, details={"L_star_set": [1], text: text},
+    )  # fmt: skip
+    verdicts = (said, replace(said, outcome="not_testable"), replace(said, criterion="paper", false_positive_rate=0.5))
+    told = (About("metric", text, text, text), About("hypothesis", text, text, text, text))
+    return Report([profile, profile], verdicts, (), (failed,), text, told, (text, text))
+
+
+@pytest.fixture(scope="module")
+def harmless():
+    """Return the tags of a page whose foreign text is a plain word."""
+    return [tag for tag, _ in pages.Page(pages.drawn(hostile_report("harmless"))).tags]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_foreign_text_stays_text(text, harmless):
+    """Whatever a model, a prompt set, a plugin or an error is called, the page has the same elements and shows it."""
+    source = pages.drawn(hostile_report(text))
+    page = pages.Page(source)
+    assert [tag for tag, _ in page.tags] == harmless
+    assert " ".join(short(text, 60).split()) in page.text
+    assert not set(source) & {"\x00", "\x08", "\x1b", "\u202e"}
+    assert page.raw["data"].isascii()
+    assert "<" not in page.raw["data"]
+    assert page.policy == pages.Page(pages.drawn(pages.one())).policy
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_stays_text(text):
+    """The same holds for text that nobody thought of."""
+    told = (About("metric", text, text, text), About("hypothesis", text, text, text))
+    verdict = Verdict(text, "rigorous", text, "refuted", text, label=text, stream=text, tokens=text, flags=(text,))
+    failed = Failure("metric", text, text, text)
+    source = pages.drawn(Report((), (verdict, replace(verdict, outcome="not_testable")), (), (failed,), text, told))
+    found = [tag for tag, _ in pages.Page(source).tags]
+    assert [found.count(tag) for tag in ("script", "img", "svg")] == [2, 0, 0]
+
+
+def test_numbers_are_rounded_to_what_is_shown(single):
+    """Values have six digits at most, and those of spectra four."""
+    model = single.data["models"][0]
+    values = [
+        v for streams in model["curves"].values() for sets in streams.values() for c in sets.values() for v in c["v"]
+    ]
+    values += [
+        v
+        for sets in model["spectra"].values()
+        for layers in sets.values()
+        for _, shares in layers.values()
+        for v in shares
+    ]
+    assert len(values) > 500
+    assert all(v is None or float(f"{v:.6g}") == v for v in values)
+    share = pages.one().profiles[0].curve("top-eigenvalue-share")
+    shown = model["curves"]["top-eigenvalue-share"]["residual"]["all"]
+    assert shown["v"] == pytest.approx(list(share.values), rel=1e-5)
+    assert shown["lo"] == pytest.approx(list(share.low), rel=1e-5)
+    assert "paper" in model["curves"]["top-eigenvalue-share"]
+
+
+def test_layers_are_flagged_that_a_few_tokens_hold(single):
+    """The page marks the layers where first tokens hold more than half, and the set of layers that may be L*."""
+    model = single.data["models"][0]
+    held = pages.one().profiles[0].curve("first-token-share")
+    wanted = [layer for layer, value in zip(held.layers, held.values, strict=True) if value > 0.5]
+    assert wanted
+    found = [
+        layers for stream, tokens, _, layers, said in model["flags"] if "first tokens" in said and stream == "residual"
+    ]
+    assert found == [wanted]
+    assert ["residual", "all"] in [peak[:2] for peak in model["peaks"]]
+
+
+def test_runs_of_layers_are_spans():
+    """Neighbouring layers make one span, others their own."""
+    assert marks.runs([3, 4, 5, 8, 1]) == [(1, 1), (3, 5), (8, 8)]
+    assert marks.runs([]) == []
+
+
+def test_models_are_held_against_each_other(pair):
+    """Two models get a line each, the depths at which their intervals are apart, and the verdicts that name both."""
+    assert "Do the models differ?" in pair.text
+    assert re.search(r"All tokens: the 95 % intervals of the share are apart at \d of 7 depths", pair.text)
+    assert "gauge-flatness, residual stream:" in pair.text
+    assert pair.data["models"][1]["layers"] == 5
+    commands = [f"aniso profile --model {number}" for number in (0, 1)]
+    assert all(command in pair.text for command in commands)
+
+
+def test_models_without_intervals_are_not_said_to_differ():
+    """Where one has no intervals, nothing is concluded from the curves."""
+    adapters = registry()
+    both = [adapters.adapter(name).published()[run] for name, run in (("pythia", "pythia-6.9b"), ("gemma", "gemma-2b"))]
+    text = pages.Page(pages.drawn(pages.of(both))).text
+    assert "Not known Peaks at depths 0.22 (0.994) and 0.50 (0.973). Not both have intervals." in text
+
+
+def test_checkpoints_stand_in_their_order():
+    """A sweep is called one, its steps ascend, and its models are called by their revisions."""
+    page = pages.Page(pages.drawn(pages.sweep()))
+    assert "Anisotropy profiles of 9 checkpoints of org/model" in page.text
+    names = [page.data["models"][i]["brief"] for i in page.data["order"]]
+    assert names == [f"step{2**i}" for i in range(9)]
+    assert "Every checkpoint at every depth" in page.text
+
+
+@pytest.mark.parametrize(
+    ("label", "step"),
+    [("a@step512", 512), ("a@step0", 0), ("a", None), ("pythia-70m", None), ("a@main", None), ("a@v2", 2)],
+)
+def test_the_step_is_the_number_of_the_revision(label, step):
+    """Only what stands behind the @ is a revision."""
+    assert data.step(label) == step
+
+
+def test_two_hundred_models_fit_on_a_page():
+    """The page stays below 3 MB, says what it leaves out, and has the share of every model."""
+    many = [replace(pages.checkpoint(f"model-{i}", 1 / (1 + i)), pseudo=()) for i in range(200)]
+    source = pages.drawn(pages.of(many, ["bell-curve"]))
+    page = pages.Page(source)
+    assert len(source) < 3e6
+    assert "Of 200 models the first 12 are here with every metric" in page.text
+    assert all("top-eigenvalue-share" in model["curves"] for model in page.data["models"])
+    assert re.search(r"\d+ more are not told here. All verdicts on this claim: \d+ supported|refuted", page.text)
+
+
+def deep(layers=33, width=4096):
+    """Return a measured profile as large as they come: every metric, both streams, three token sets, intervals."""
+    rng = np.random.default_rng(0)
+    across = tuple(range(layers))
+    names = [item.value.name for item in registry().items("metric") if not item.value.keeps]
+
+    def numbers():
+        return tuple(rng.standard_normal(layers).tolist())
+
+    views = [(stream, tokens) for stream in ("residual", "normed") for tokens in ("all", "no-first", "bulk")]
+    curves = [
+        Curve(name, "1", *view, across, numbers(), numbers(), numbers(), (), numbers(), numbers())
+        for name in (*names, "top-eigenvalue-share")
+        for view in views
+    ]
+    spectra = [Spectrum(*view, layer, np.sort(rng.random(width))[::-1]) for view in views for layer in across]
+    info = ModelInfo(
+        name="deep", architecture="Deep", source="hub", revision="a" * 40, weights_sha256="b" * 64, layers=layers - 1,
+        width=width, parameters=7 * 10**9, norm="rmsnorm", placement="pre", dtype="float32", device="cpu",
+        attention="sdpa",
+    )  # fmt: skip
+    prompts = PromptsInfo("texts", "c" * 64, 128, 128, 30_000, 2048, "auto", "nothing", units=64)
+    return Profile(info, tuple(curves), prompts, spectra=tuple(spectra))
+
+
+def test_a_deep_run_stays_below_one_and_a_half_megabytes():
+    """33 states, both streams, three token sets, every installed metric, spectra of 4,096 directions; in seconds."""
+    report = pages.of([deep()])
+    started = time.perf_counter()
+    source = pages.drawn(report)
+    assert time.perf_counter() - started < 5
+    assert 5e5 < len(source.encode()) < 1.5e6
+
+
+def test_what_failed_is_named():
+    """Failed metrics, runs that could not be read and remarks are sentences on the page; the rest is drawn."""
+    whole = example_profile("one")
+    remark = Failure("metric", "noisy", "a-plugin 1", "warned of zeros")
+    failed = Failure("metric", "broken", "a-plugin 1", "ZeroDivisionError: division by zero")
+    unread = Failure("run", "old", "", "old is no run directory: cannot read profile.json.")
+    page = pages.Page(pages.drawn(pages.of([replace(whole, remarks=(remark,))], failures=(failed, unread))))
+    assert "Metric broken (a-plugin 1): ZeroDivisionError: division by zero." in page.text
+    assert "Left out: old is no run directory: cannot read profile.json." in page.text
+    assert "Remark: Metric noisy (a-plugin 1): warned of zeros." in page.text
+    assert "No metric and no hypothesis failed." not in page.text
+    assert "Where does the profile peak?" in page.text
+
+
+def test_sources_are_told_once_and_papers_are_links(single):
+    """Metrics of one source stand together, and a number of arXiv is a link."""
+    told = [
+        About("metric", "a", "", "Sun et al. 2402.17762"),
+        About("metric", "b", "", "Sun et al. 2402.17762"),
+        About("metric", "c", "", ""),
+        About("metric", "d", "", "version 1.2402.17762.3"),
+    ]
+    first, second = sources.sources(told)
+    assert (first.names, first.pieces) == (("a", "b"), ("Sun et al. ", "2402.17762", ""))
+    assert second.pieces == ("version 1.2402.17762.3",)
+    links = {a["href"]: a["rel"] for tag, a in single.tags if tag == "a" and a["href"].startswith("https:")}
+    assert links["https://arxiv.org/abs/2402.17762"] == "noopener noreferrer"
+
+
+def test_a_report_of_nothing_is_a_page():
+    """Without a profile the page says so and has no charts."""
+    page = pages.Page(pages.drawn(Report(())))
+    assert "This report holds no profile." in page.text
+    assert page.data["models"] == []
+
+
+@pytest.mark.parametrize("details", [{"L_star_set": "x"}, {"L_star_set": [None]}, {"one": 3}, {"break_layers": 7}, {}])
+def test_details_of_other_plugins_are_not_trusted(details):
+    """A verdict's details may hold anything, since its plugin writes them."""
+    verdict = Verdict("bell-curve", "rigorous", "one", "supported", "so it is", stream="residual", tokens="all")
+    report = replace(pages.one(), verdicts=(replace(verdict, details=details),))
+    assert pages.Page(pages.drawn(report)).data["models"][0]["peaks"] == []
+
+
+def test_the_same_report_gives_the_same_bytes():
+    """Nothing of the day, the machine or the memory is in the page."""
+    assert pages.drawn(pages.two()) == pages.drawn(pages.two())
