@@ -167,7 +167,7 @@ def test_strangers_are_checked_without_a_test_of_their_own(run_pytest):
         'Plugin bad_one: wanted a module that imports nothing heavy at its top, got numpy (importing bad_one; later("a_'
         'module", "name") stands for what a module with numpy at its top holds).'
     ) in ran.stdout
-    assert "\nplugin good_one: 1 rules held\n" in ran.stdout
+    assert "\nplugin good_one: 1 rule held\n" in ran.stdout
     assert "Metric bad: wanted at least 9 as declared, got " in ran.stdout
     assert "plugin no_one (no-one 1.0) is left out: ZeroDivisionError" in ran.stdout
     assert re.search(r"\nmetric good: 12 rules held, \d+\.\d+ us a token\n", ran.stdout)

@@ -32,7 +32,7 @@ class Checked:
     def __str__(self) -> str:
         """Return one line for people."""
         cost = "" if self.seconds_per_token is None else f", {1e6 * self.seconds_per_token:.2f} us a token"
-        return f"{self.kind} {self.name}: {len(self.rules)} rules held{cost}"
+        return f"{self.kind} {self.name}: {len(self.rules)} rule{'s' * (len(self.rules) > 1)} held{cost}"
 
 
 class RuleError(AssertionError):
