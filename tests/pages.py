@@ -59,18 +59,18 @@ def of(profiles, hypotheses=None, **more):
     """Return a report of profiles, judged by hypotheses (all that are installed unless named)."""
     known = registry()
     names = known.names("hypothesis") if hypotheses is None else hypotheses
-    verdicts, failures = engine.judge([known.hypothesis(name) for name in names], profiles)
+    judged = engine.judge([known.hypothesis(name) for name in names], profiles)
     commands = [f"aniso profile --model {number}" for number in range(len(profiles))]
-    told = about(known, profiles, verdicts)
-    return replace(Report(profiles, verdicts, (), failures, MADE, told, commands), **more)
+    told = about(known, profiles, judged.verdicts)
+    return replace(Report(profiles, judged.verdicts, (), judged.failures, MADE, told, commands), **more)
 
 
 def drawn(report):
     """Return the page of a report, after making sure that its reporter did not fail."""
-    files, failures = render([HTML], report)
-    assert failures == ()
-    assert [file.name for file in files] == ["report.html"]
-    return files[0].data.decode()
+    made = render([HTML], report)
+    assert made.failures == ()
+    assert [file.name for file in made.files] == ["report.html"]
+    return made.files[0].data.decode()
 
 
 @cache

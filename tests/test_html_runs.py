@@ -102,7 +102,7 @@ def test_a_run_with_a_failed_metric_is_drawn(runs, drawing, tmp_path):
     """What failed while the run was measured is on the page, and the rest as well."""
     whole = store.load(runs[0])
     spoilt = replace(whole, failures=(Failure("metric", "broken", "a-plugin 1", "division by zero"),))
-    store.save(tmp_path / "spoilt", store.run_files(spoilt, (), (), {}), ())
+    store.save(tmp_path / "spoilt", store.run_files(spoilt, store.Judged(), {}), ())
     assert drawing("report", tmp_path / "spoilt", "--reporter", "html").code == 0
     text = pages.Page((tmp_path / "spoilt" / "report" / "report.html").read_text(encoding="utf-8")).text
     assert "Metric broken (a-plugin 1): division by zero." in text
@@ -122,7 +122,7 @@ def test_a_profile_has_its_page_and_its_command(drawing, neox, texts, tmp_path):
     asked = ["profile", "--model", neox, "--prompts", texts, "--metric", "norm-mean", "--seed", 3, "--no-intervals"]
     assert drawing(*asked, "--reporter", "html", "--out", tmp_path / "run").code == 0
     text = pages.Page((tmp_path / "run" / "report" / "report.html").read_text(encoding="utf-8")).text
-    assert command(store.load_request(tmp_path / "run")) in text
+    assert command(store.load_record(tmp_path / "run").request) in text
 
 
 @pytest.mark.parametrize(
