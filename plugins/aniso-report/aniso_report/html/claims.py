@@ -10,6 +10,7 @@ from aniso_core.text import names_in, sentence, short, slug
 from aniso_core.words import reasons
 from aniso_report import reading
 from aniso_report.html import marks, pictures
+from aniso_report.html.pictures import Line
 
 MOST_PICTURES = 8
 """Pictures of a claim."""
@@ -93,12 +94,12 @@ def _claim(report: Report, labels: Sequence[str], about: About | None, verdicts:
     grouped: dict[tuple[int, ...], list[list[Verdict]]] = {}
     for own in shown:
         grouped.setdefault(_judged(report.profiles, own), []).append(own)
-    groups = []
+    groups, lines = [], pictures.lines(report.profiles, labels)
     for number, (judged, members) in enumerate(grouped.items()):
         together = [verdict for own in members for verdict in own]
-        profiles, names = [report.profiles[i] for i in judged], [labels[i] for i in judged]
+        profiles = [report.profiles[i] for i in judged]
         wanted = bool(judged) and number < MOST_PICTURES
-        drawn = _picture(profiles, names, together, metric, slug(f"{name}-{number}")) if wanted else None
+        drawn = _picture([lines[i] for i in judged], together, metric, slug(f"{name}-{number}")) if wanted else None
         subjects = tuple(Subject(short(own[0].subject, 120), tuple(map(_told, own))) for own in members)
         groups.append(Group(subjects, drawn, " ".join(_captions(profiles, together, metric)) if drawn else ""))
     return Claim(
@@ -136,18 +137,17 @@ def _told(verdict: Verdict) -> Told:
     )
 
 
-def _picture(
-    profiles: Sequence[Profile], labels: Sequence[str], own: Sequence[Verdict], metric: str, name: str
-) -> Markup | None:
+def _picture(judged: Sequence[Line], own: Sequence[Verdict], metric: str, name: str) -> Markup | None:
     """Return the profile that is judged; where several are, all over relative depth."""
-    stream = next((v.stream for v in own if v.stream), "") or reading.main_stream(profiles[0])
-    if len(profiles) > 1:
-        return pictures.depth(profiles, labels, metric, stream, name)
+    one = judged[0].profile
+    stream = next((v.stream for v in own if v.stream), "") or reading.main_stream(one)
+    if len(judged) > 1:
+        return pictures.depth(judged, metric, stream, name)
     marked = pictures.Marked(
-        sets=marks.peak_sets(own, profiles[0].model.name),
+        sets=marks.peak_sets(own, one.model.name),
         breaks=next(filter(None, map(marks.break_layers, own)), ()),
     )
-    return pictures.profile(profiles[0], metric, stream, name, marked)
+    return pictures.profile(one, metric, stream, name, marked)
 
 
 def _captions(profiles: Sequence[Profile], own: Sequence[Verdict], metric: str) -> Iterator[str]:

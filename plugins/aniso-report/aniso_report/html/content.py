@@ -142,7 +142,7 @@ def _comparison(profiles: Sequence[Profile], named: Sequence[str]) -> Any:
     looks = len(sheet.SERIES)
     some = order(named)[:: -(-len(named) // looks)]  # evenly spread where there are more than looks
     drawn, names = [profiles[i] for i in some], [briefly(named)[i] for i in some]
-    return pictures.depth(drawn, names, reading.SHARE, reading.main_stream(profiles[0]), "comparison")
+    return pictures.depth(pictures.lines(drawn, names), reading.SHARE, reading.main_stream(profiles[0]), "comparison")
 
 
 def _record(profile: Profile, label: str, command: str) -> Record:

@@ -28,6 +28,20 @@ class Marked:
     breaks: Sequence[int] = ()
 
 
+@dataclass(frozen=True)
+class Line:
+    """A profile among others: the same label and look in every picture of a page."""
+
+    profile: Profile
+    label: str
+    look: sheet.Look
+
+
+def lines(profiles: Sequence[Profile], labels: Sequence[str]) -> list[Line]:
+    """Return profiles with their labels and looks; after seven the looks come round again."""
+    return [Line(*each) for each in zip(profiles, labels, cycle(sheet.SERIES), strict=False)]
+
+
 def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) -> Markup | None:
     """Return a metric over the layers of one profile, L* sets shaded and breaks as lines; None without values."""
     said = [f"{tokens} tokens: {_course(of, metric, stream, tokens)}" for tokens in _there(of, metric, stream)]
@@ -46,24 +60,27 @@ def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) ->
         return _inline(figure, name, f"{metric} over the layers of {short(of.model.name)}, {stream} stream. ", said)
 
 
-def depth(of: Sequence[Profile], labels: Sequence[str], metric: str, stream: str, name: str) -> Markup | None:
+def depth(of: Sequence[Line], metric: str, stream: str, name: str) -> Markup | None:
     """Return a metric of all tokens over the relative depth of several profiles; None without values."""
     with sheet.style():
         figure, axes = _new()
         said = []
-        for one, label, look in zip(of, labels, cycle(sheet.SERIES), strict=False):
+        for line in of:
+            one, look = line.profile, line.look
             found = reading.curve(one, metric, stream if stream in _streams(one) else reading.main_stream(one))
             if found is None:
                 continue
             layers, values = curve.line(one, found)
-            axes.plot(layers / one.model.layers, values, label=short(label, 32), **look.of(len(layers)))
+            axes.plot(layers / one.model.layers, values, label=short(line.label, 32), **look.of(len(layers)))
             if found.low and found.high:
                 low, high = (np.array(side, dtype=np.float64)[: len(layers)] for side in (found.low, found.high))
                 axes.fill_between(layers / one.model.layers, low, high, color=look.colour, alpha=0.15, lw=0)
-            said.append(f"{short(label)}: {_course(one, metric, found.stream, 'all')}")
+            said.append(f"{short(line.label)}: {_course(one, metric, found.stream, 'all')}")
         if not said:
             return None
-        axes.set(xlabel="relative depth (0: input, 1: last block)", xlim=(-0.02, 1.02), ylabel=_unit(of[0], metric))
+        axes.set(
+            xlabel="relative depth (0: input, 1: last block)", xlim=(-0.02, 1.02), ylabel=_unit(of[0].profile, metric)
+        )
         _finish(figure, axes, metric)
         return _inline(figure, name, f"{metric} of all tokens over relative depth, {stream} stream. ", said)
 

@@ -9,6 +9,8 @@ const MARKERS = [
   "M-4 0L3 3.8V-3.8z",
 ];
 const DIAMOND = "M0-5.5L5.5 0L0 5.5L-5.5 0z";
+const SHEET = 640; // pixels across a printed sheet, whatever the width of the screen
+const room = (live) => (document.body.classList.contains("printed") ? SHEET : Math.max(280, live.clientWidth || SHEET));
 const TOKENS = { all: 1, bulk: 2, "no-first": 3 };
 
 function fill(element, attributes, children) {

@@ -11,7 +11,7 @@ function colour(share) {
 // `rows` are { name, depth, y } where depth holds the relative depth of each value.
 function heat(figure, rows, title) {
   const live = figure.querySelector(".live");
-  const wide = Math.max(280, live.clientWidth || 640);
+  const wide = room(live);
   const left = Math.min(190, wide * 0.34);
   const each = rows.length > 60 ? 9 : rows.length > 24 ? 15 : 22;
   const top = 6;

@@ -36,5 +36,11 @@ if (page.models.length) {
   });
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("#record details, .folded")) details.open = true;
+    document.body.classList.add("printed");
+    drawAll();
+  });
+  addEventListener("afterprint", () => {
+    document.body.classList.remove("printed");
+    drawAll();
   });
 }

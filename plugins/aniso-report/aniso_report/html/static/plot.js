@@ -7,7 +7,7 @@ const MARGIN = { left: 54, right: 12, top: 10, bottom: 40 };
 
 function plot(figure, chart, small = false) {
   const live = figure.querySelector(".live");
-  const wide = small ? 168 : Math.max(280, live.clientWidth || 640);
+  const wide = small ? 168 : room(live);
   const high = small ? 96 : Math.round(Math.min(380, Math.max(250, wide * 0.42)));
   const margin = small ? { left: 4, right: 4, top: 4, bottom: 4 } : MARGIN;
   const finite = (values) => values.filter((v) => v !== null && Number.isFinite(v) && (!chart.logY || v > 0));
@@ -19,8 +19,8 @@ function plot(figure, chart, small = false) {
   }
   let [low, high_] = [Math.min(...ys), Math.max(...ys)];
   if (!chart.logY && chart.from0 && low > 0) low = 0;
-  const room = chart.logY ? 0 : (high_ - low || Math.abs(high_) || 1) * 0.04;
-  [low, high_] = chart.logY ? [low / 1.15, high_ * 1.15] : [low === 0 ? 0 : low - room, high_ + room];
+  const above = chart.logY ? 0 : (high_ - low || Math.abs(high_) || 1) * 0.04;
+  [low, high_] = chart.logY ? [low / 1.15, high_ * 1.15] : [low === 0 ? 0 : low - above, high_ + above];
   const [first, last] = [Math.min(...xs), Math.max(...xs)];
   const aside = chart.logX ? 0 : (last - first || 1) * 0.015;
   const X = scale(first - aside, last + aside, margin.left, wide - margin.right, chart.logX);
