@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from aniso_core.records import PAPER, Profile, PromptsInfo
 from aniso_core.text import short
 
+MOST_PAIRS = 66
+"""Pairs of models that claims are tested on one by one, those of twelve models: of more, chance decides too many."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -24,6 +27,14 @@ def differences(a: Profile, b: Profile) -> Comparison:
     """Return what a comparison of two profiles must know; depth is no part of it, since layers have relative depths."""
     refused = next(_refusals(a, b), "")
     return Comparison(refused) if refused else Comparison(notes=tuple(_notes(a, b)))
+
+
+def too_many(pairs: int) -> str:
+    """Return why so many pairs are not tested one by one."""
+    return (
+        f"{pairs:,} pairs of models are more than the {MOST_PAIRS} that are tested one by one, as chance alone would "
+        "decide many of them; give `aniso compare` the models that you mean"
+    )
 
 
 def _refusals(a: Profile, b: Profile) -> Iterator[str]:

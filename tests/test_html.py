@@ -28,7 +28,8 @@ from aniso_core.records import (
 )
 from aniso_core.testing import example_profile
 from aniso_core.text import short
-from aniso_report.html import answers, data, marks, sources
+from aniso_report import reading
+from aniso_report.html import answers, claims, data, differ, marks, sources
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -99,7 +100,7 @@ def test_each_question_has_its_answer(single):
     ]
     share = pages.one().profiles[0].curve("top-eigenvalue-share")
     top = share.layers[int(share.array().argmax())]
-    assert found[0].short == f"Layer {top} of 6"
+    assert found[0].short.startswith(f"Layer {top} of 6")
     assert "in 95 of 100 samples" in " ".join(found[1].why).lower()
     assert found[2].short == "Yes: a few tokens make it"
     for answer in found:
@@ -252,12 +253,11 @@ def test_numbers_are_rounded_to_what_is_shown(single):
 def test_layers_are_flagged_that_a_few_tokens_hold(single):
     """The page marks the layers where first tokens hold more than half, and the set of layers that may be L*."""
     model = single.data["models"][0]
-    held = pages.one().profiles[0].curve("first-token-share")
-    wanted = [layer for layer, value in zip(held.layers, held.values, strict=True) if value > 0.5]
+    one = pages.one().profiles[0]
+    held = sum(np.nan_to_num(one.curve(f"{who}-token-share").array()) for who in ("first", "massive"))
+    wanted = np.flatnonzero(held > 0.5).tolist()
     assert wanted
-    found = [
-        layers for stream, tokens, _, layers, said in model["flags"] if "first tokens" in said and stream == "residual"
-    ]
+    found = [layers for stream, _, _, layers, said in model["flags"] if "tokens hold" in said and stream == "residual"]
     assert found == [wanted]
     assert ["residual", "all"] in [peak[:2] for peak in model["peaks"]]
 
@@ -269,13 +269,63 @@ def test_runs_of_layers_are_spans():
 
 
 def test_models_are_held_against_each_other(pair):
-    """Two models get a line each, the depths at which their intervals are apart, and the verdicts that name both."""
+    """Two models get a line each, the depths at which their shares differ, and the verdicts that name both."""
     assert "Do the models differ?" in pair.text
-    assert re.search(r"All tokens: the 95 % intervals of the share are apart at \d of 7 depths", pair.text)
-    assert "gauge-flatness, residual stream:" in pair.text
+    assert re.search(r"All tokens: the share differs at \d of 7 depths \(all depths tested at once, paired", pair.text)
+    assert "gauge-flatness, residual stream: all tokens " in pair.text
     assert pair.data["models"][1]["layers"] == 5
     commands = [f"aniso profile --model {number}" for number in (0, 1)]
     assert all(command in pair.text for command in commands)
+
+
+def shifted(whole, token_sets):
+    """Return a profile as of another model, the share of some token sets higher by a hundredth at every layer."""
+    pseudo = tuple(
+        replace(p, values=p.values + 0.01) if p.metric == reading.SHARE and p.tokens in token_sets else p
+        for p in whole.pseudo
+    )
+    other = replace(whole.model, name="other", weights_sha256="f" * 64)
+    return replace(whole, model=other, pseudo=pseudo, provenance=replace(whole.provenance, started="later"))
+
+
+@pytest.mark.parametrize(
+    ("token_sets", "said"),
+    [
+        ((), "Not shown"),
+        (("all",), "Yes, in the share, for all tokens alone"),
+        (("bulk",), "Yes, in the share, for bulk tokens alone"),
+        (("all", "bulk"), "Yes, in the share"),
+    ],
+)
+def test_models_differ_where_their_documents_do(token_sets, said):
+    """The share that is higher in each document differs at every depth; one that is the same differs at none."""
+    one = example_profile("one")
+    (answer,) = differ.pairs([one, shifted(one, token_sets)], ["one", "other"], ())
+    assert answer.short == said
+    for tokens in ("all", "bulk"):
+        (told,) = [text for text in answer.why if text.startswith(f"{tokens.capitalize()} tokens:")]
+        number = 7 if tokens in token_sets else 0
+        assert f"differs at {number} of 7 depths" in told
+        assert f"other at {number}; they are furthest apart" in told
+        assert told.endswith("by 0.010." if number else "by 0.000.")
+
+
+def test_a_plateau_is_not_taken_for_a_point():
+    """The layers whose share comes within a hundredth of the peak's are named beside it."""
+    share = Curve(reading.SHARE, "share", "residual", "all", (0, 1, 2, 3), (0.2, 0.805, 0.81, 0.3))
+    whole = replace(example_profile("one"), curves=(share,), pseudo=())
+    assert "Within 0.01 of it: layers 1 to 2." in answers.answers(whole, ())[0].why[-1]
+    sharp = replace(whole, curves=(replace(share, values=(0.2, 0.7, 0.81, 0.3)),))
+    assert "No other layer is within 0.01 of it." in answers.answers(sharp, ())[0].why[-1]
+
+
+@pytest.mark.parametrize(("rate", "sign", "outcome"), [(0.05, "✓", "supported"), (0.4, "i", "passed")])
+def test_a_rule_that_chance_passes_often_supports_nothing(rate, sign, outcome):
+    """A yes/no rule whose false alarms are many is told as passed or not, without the sign of support."""
+    verdict = Verdict("bell-curve", "paper", "one", "supported", "it rises", false_positive_rate=rate)
+    (claim,) = claims.claims(pages.of([example_profile("one")], [], verdicts=(verdict,)), ["one"])
+    told = claim.groups[0].subjects[0].told[0]
+    assert (told.outcome, told.sign) == (outcome, sign)
 
 
 def test_models_without_intervals_are_not_said_to_differ():
@@ -283,7 +333,7 @@ def test_models_without_intervals_are_not_said_to_differ():
     adapters = registry()
     both = [adapters.adapter(name).published()[run] for name, run in (("pythia", "pythia-6.9b"), ("gemma", "gemma-2b"))]
     text = pages.Page(pages.drawn(pages.of(both))).text
-    assert "Not known Peaks at depths 0.22 (0.994) and 0.50 (0.973). Not both have intervals." in text
+    assert "Not known Peaks at depths 0.22 (0.994) and 0.50 (0.973). The documents that both read do not allow" in text
 
 
 def test_checkpoints_stand_in_their_order():
@@ -358,7 +408,7 @@ def test_what_failed_is_named():
     page = pages.Page(pages.drawn(pages.of([replace(whole, remarks=(remark,))], failures=(failed, unread))))
     assert "Metric broken (a-plugin 1): ZeroDivisionError: division by zero." in page.text
     assert "Left out: old is no run directory: cannot read profile.json." in page.text
-    assert "Remark: Metric noisy (a-plugin 1): warned of zeros." in page.text
+    assert "Metric noisy (a-plugin 1): warned of zeros." in page.text
     assert "No metric and no hypothesis failed." not in page.text
     assert "Where does the profile peak?" in page.text
 

@@ -37,7 +37,6 @@ HOSTILE = (
     "\"quotes\" 'and' `ticks` ${1+1}",
     "x" * 10_000,
 )
-LOADED = "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
 LIVE = ("explore-chart", "spectra-chart", "norms-chart")
 
 
@@ -95,13 +94,6 @@ def test_the_page_opens_and_draws(opened):
     assert page.locator("#explore-chart .static").is_hidden()
     assert page.locator(".controls").first.is_visible()
     assert page.locator("h1").inner_text() == "Anisotropy profile of one"
-
-
-@pytest.mark.parametrize("report", [pages.one, pages.two, pages.sweep], ids=["one", "two", "sweep"])
-def test_the_charts_are_drawn_within_two_seconds(opened, report):
-    """From the start of loading to the last chart, by the browser's own clock; the best of three."""
-    times = [opened(report).evaluate(LOADED) for _ in range(3)]
-    assert 0 < min(times) < 2000
 
 
 def test_the_metric_switches_the_chart(opened):
@@ -292,8 +284,36 @@ def test_the_themes_differ(opened):
 
 
 def test_it_prints(opened):
-    """The page makes a PDF of several sheets."""
-    assert opened(pages.two).pdf().count(b"/Type /Page\n") > 3
+    """The page makes a PDF of several sheets, its charts drawn for paper and not for the screen that it was on."""
+    page = opened(pages.two, size=NARROW)
+    width = "document.querySelector('#explore-chart .live svg').getAttribute('width')"
+    assert int(page.evaluate(width)) < 390
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {width}; }})")
+    assert page.pdf().count(b"/Type /Page\n") > 3
+    assert page.evaluate("window.printed") == "640"
+    assert int(page.evaluate(width)) < 390
+
+
+def test_the_table_of_models_stacks_on_a_phone(opened):
+    """On a narrow screen each model is a card, whose every line says what it is, and nothing is out of sight."""
+    page = opened(pages.two, size=NARROW)
+    row = page.locator(".models tbody tr").first
+    assert row.locator("td").evaluate_all("all => all.every((cell) => cell.dataset.is)")
+    assert row.evaluate("row => row.scrollWidth <= innerWidth")
+    assert row.locator("td").last.bounding_box()["x"] < 390
+
+
+def test_a_band_below_a_logarithmic_axis_ends_at_its_foot(opened):
+    """Where an interval reaches zero or below it is drawn to the foot of the axis at that layer, not left out."""
+    one = pages.one().profiles[0]
+    curves = tuple(
+        replace(c, low=(-1.0, *c.low[1:])) if c.metric == "top-eigenvalue-share" and c.low else c for c in one.curves
+    )
+    page = opened(pages.of([replace(one, curves=curves)], ["bell-curve"]))
+    page.get_by_label("logarithmic").check()
+    band = page.locator("#explore-chart .live .band").first.get_attribute("d")
+    assert len(band.split("L")) == 2 * len(one.curve("top-eigenvalue-share").layers)
+    assert "log scale" in page.locator("#explore-chart .live").inner_text()
 
 
 def test_published_profiles_and_nothing_are_pages_too(opened):

@@ -369,3 +369,15 @@ def test_too_little_text_caps_comparisons():
     made = profile({"all": phases, "bulk": phases})
     far = [replace(c, values=tuple(v + 0.04 for v in c.values)) for c in made.curves]
     assert {v.outcome for v in judged("three-phases", replace(made, curves=tuple(far)))} == {"inconclusive"}
+
+
+@pytest.mark.parametrize("hypothesis", ["peak-agreement", "norm-uniformity", "gauge-flatness"])
+def test_many_models_are_not_tested_pair_by_pair(hypothesis):
+    """Beyond 66 pairs one verdict says why none is tested and what to do, and what needs no pairs is still judged."""
+    norms = ["rmsnorm", "layernorm"] * 9
+    many = [profile({"all": BELL, "bulk": BELL}, 8, norm, i, name=f"m{i}") for i, norm in enumerate(norms)]
+    said = [v for v in judged(hypothesis, *many) if "pairs of models are more than the 66" in v.because]
+    (verdict,) = said
+    assert verdict.outcome == "not_testable"
+    assert "aniso compare" in verdict.because
+    assert not any(" and " in v.subject or " against " in v.subject for v in judged(hypothesis, *many))

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from aniso_bellcurve import DELTA, EPS, ETA
-from aniso_core.comparing import differences
+from aniso_core.comparing import MOST_PAIRS, differences, too_many
 from aniso_core.inference import Bounds, PeakTest, agreement, peak_layers, peak_test, phase_test, range_interval
 from aniso_core.inference.matrix import CONCLUSIVE, thin
 from aniso_core.records import Outcome, Profile, Verdict
@@ -60,7 +60,11 @@ def peak_agreement(profiles: Sequence[Profile], rng: np.random.Generator) -> Ite
     draw = drawing(rng)
     if len(profiles) == 1:
         yield from over_token_sets(partial(_agreement, profiles[0], None, draw))
-    for one, other in combinations(profiles, 2):
+    pairs = list(combinations(profiles, 2))
+    if len(pairs) > MOST_PAIRS:
+        yield not_testable("peak-agreement", f"{len(profiles)} models", too_many(len(pairs)))
+        return
+    for one, other in pairs:
         yield from over_token_sets(partial(_agreement, one, other, draw))
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from aniso_core.comparing import MOST_PAIRS, too_many
 from aniso_core.paper import paper_shares, shapeless, unmeasurable
 from aniso_core.records import PAPER, Array, Profile, Verdict
 
@@ -33,6 +34,10 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     Without a measured LayerNorm profile the published Pythia-6.9B constants serve, and the verdict says so.
     """
     references = [r for p in profiles if p.model.norm == "layernorm" and (r := _reference(p)) is not None]
+    pairs = len(references) * sum(profile.model.norm == "rmsnorm" for profile in profiles)
+    if pairs > MOST_PAIRS:
+        yield Verdict("gauge-flatness", "paper", f"{len(profiles)} models", "not_testable", too_many(pairs))
+        return
     for profile in profiles:
         share = paper_shares(profile)
         if share is None:

@@ -5,13 +5,13 @@ Both are judged on the residual stream, which the norms of the blocks never touc
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from aniso_core.comparing import differences
+from aniso_core.comparing import MOST_PAIRS, differences, too_many
 from aniso_core.inference import flatness_difference, mean_test
 from aniso_core.inference.matrix import untestable
 from aniso_core.records import STREAMS, Array, Profile, Verdict
@@ -46,9 +46,7 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     if not pairs:
         yield _alone("gauge-flatness", profiles)
         return
-    for pair in pairs:
-        for stream in STREAMS:
-            yield from over_token_sets(partial(_flatter, pair, stream))
+    yield from _each(pairs, "gauge-flatness", _flatter)
     yield from over_models(profiles, [(pair.rms, pair.layer) for pair in pairs])
 
 
@@ -57,9 +55,17 @@ def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> I
     pairs = _pairs(profiles)
     if not pairs:
         yield _alone("norm-uniformity", profiles)
+    yield from _each(pairs, "norm-uniformity", _more_even)
+
+
+def _each(pairs: Sequence[Pair], hypothesis: str, judge: Callable[[Pair, str, str], Verdict]) -> Iterator[Verdict]:
+    """Yield the verdicts on each pair, stream and token set; one that says why where there are too many pairs."""
+    if len(pairs) > MOST_PAIRS:
+        yield not_testable(hypothesis, f"{len(pairs)} pairs of models", too_many(len(pairs)))
+        return
     for pair in pairs:
         for stream in STREAMS:
-            yield from over_token_sets(partial(_more_even, pair, stream))
+            yield from over_token_sets(partial(judge, pair, stream))
 
 
 def _pairs(profiles: Sequence[Profile]) -> list[Pair]:
@@ -150,9 +156,9 @@ def _more_even(pair: Pair, stream: str, tokens: str) -> Verdict:
         "rigorous",
         pair.name,
         test.outcome,
-        f"{_first(test.reason)}averaged over layers the coefficient of variation of the norms of {pair.rms.model.name} "
-        f"is {ratio:.2f} times that of {pair.layer.model.name} (95 %: {low:.2f} to {high:.2f}); what matters begins at "
-        f"{math.exp(-EVEN):.2f}",
+        f"{_first(test.reason)}over layers the geometric mean of the norms' coefficient of variation is in "
+        f"{pair.rms.model.name} {ratio:.2f} times that in {pair.layer.model.name} (95 %: {low:.2f} to {high:.2f}); "
+        f"what matters begins at {math.exp(-EVEN):.2f}",
         estimate=test.mean.estimate,
         low=test.mean.low,
         high=test.mean.high,

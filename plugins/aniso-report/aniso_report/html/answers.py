@@ -29,6 +29,7 @@ class Row:
     model: str
     norm: str
     layers: int
+    text: str
     peak: str
     sure: str
     share: str
@@ -38,6 +39,7 @@ class Row:
 
 
 NOT_KNOWN = "Not known"
+_NEAR = 0.01
 _SHAPES = {
     "supported": "Yes",
     "refuted": "No",
@@ -66,6 +68,7 @@ def row(profile: Profile, verdicts: Sequence[Verdict], label: str) -> Row:
         label,
         norm(profile),
         profile.model.layers,
+        f"{profile.prompts.tokens:,} ({profile.model.width:,})" if profile.prompts else "",
         f"layer {peak.layer} ({peak.depth:.2f})" if peak else NOT_KNOWN,
         span(known) if known else NOT_KNOWN,
         _with_interval(reading.curve(profile, SHARE, stream), peak.layer) if peak else "",
@@ -89,11 +92,15 @@ def whose(profile: Profile, stream: str, peak: Peak) -> tuple[str, tuple[str, ..
         f"At layer {peak.layer} {who} hold {percent(value)} of the variance along the first direction."
         for who, value in held.items()
     ]
+    fewer = reading.curve(profile, SHARE, stream, "no-first")
+    second = fewer.at(peak.layer) if fewer else None
+    if second is not None:
+        said.append(f"Without first tokens alone the share there is {number(second)}.")
     if without is not None and bulk is not None:
         where = f"stays at layer {bulk.layer}" if bulk.layer == peak.layer else f"moves to layer {bulk.layer}"
         said.append(
-            f"Without both the share at layer {peak.layer} is {number(without)} instead of {number(peak.value)}, and "
-            f"the peak {where} ({number(bulk.value)})."
+            f"Without {_removed(profile, stream, peak.layer)} it is {number(without)} instead of {number(peak.value)}, "
+            f"and the peak {where} ({number(bulk.value)})."
         )
     if not said:
         return NOT_KNOWN, ("Only all tokens together were measured.",)
@@ -102,6 +109,15 @@ def whose(profile: Profile, stream: str, peak: Peak) -> tuple[str, tuple[str, ..
     if bulk is not None and (bulk.layer != peak.layer or abs(bulk.value - peak.value) > NOTABLE):
         return "In part", tuple(said)
     return "No", tuple(said)
+
+
+def _removed(profile: Profile, stream: str, layer: int) -> str:
+    """Return how many tokens the set `bulk` leaves out at a layer."""
+    counts = {c.tokens: dict(zip(c.layers, c.counts, strict=True)) for c in profile.counts if c.stream == stream}
+    whole, bulk = (counts.get(tokens, {}).get(layer) for tokens in ("all", "bulk"))
+    if whole is None or bulk is None:
+        return "first and massive tokens"
+    return f"the {whole - bulk:,} first and massive of {whole:,} tokens"
 
 
 def percent(share: float) -> str:
@@ -114,15 +130,25 @@ def _where(profile: Profile, stream: str, peak: Peak) -> Answer:
     last = profile.model.layers
     place = {0: " (the input of the first block)", last: " (the output of the last block)"}.get(peak.layer, "")
     after = ", which lies after the final norm," if stream == PAPER and peak.layer == last else ""
+    bulk = reading.peak(profile, stream, "bulk")
+    moved = f"; layer {bulk.layer} without a few tokens" if bulk and bulk.layer != peak.layer else ""
     return Answer(
         "Where does the profile peak?",
-        f"Layer {peak.layer} of {last}",
+        f"Layer {peak.layer} of {last}{moved}",
         (
             f"There{place}{after} one direction holds {percent(peak.value)} of the variance of all tokens.",
             f"That is the largest top-eigenvalue share over the {_stream(stream)}.",
-            f"Relative depth {peak.depth:.2f}.",
+            f"Relative depth {peak.depth:.2f}. {_near(profile, stream, peak)}",
         ),
     )
+
+
+def _near(profile: Profile, stream: str, peak: Peak) -> str:
+    """Return which layers come near the peak, so that a plateau is not taken for a point."""
+    found = reading.curve(profile, SHARE, stream)
+    pairs = zip(found.layers, found.values, strict=True) if found else ()
+    near = [layer for layer, value in pairs if value is not None and peak.value - value <= _NEAR]
+    return f"Within {_NEAR} of it: {span(near)}." if len(near) > 1 else f"No other layer is within {_NEAR} of it."
 
 
 def _sure(profile: Profile, verdicts: Sequence[Verdict], stream: str, peak: Peak) -> Answer:
@@ -134,7 +160,9 @@ def _sure(profile: Profile, verdicts: Sequence[Verdict], stream: str, peak: Peak
     if layers:
         alone = f"{span(layers).capitalize()} alone" if len(layers) == 1 else span(layers).capitalize()
         text = (
-            f"In 95 of 100 samples of {documents:,} documents like these, a set made this way holds the highest layer."
+            "In 95 of 100 samples of documents like these, a set made this way holds the layer of the largest share. "
+            f"This one compares layers within each of {documents:,} documents, which tells them apart even where their "
+            "own intervals overlap."
         )
         return Answer(question, alone, tuple(filter(None, (text, value))))
     if value:

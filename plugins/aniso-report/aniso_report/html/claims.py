@@ -20,6 +20,10 @@ MOST_SUBJECTS = 24
 
 _SIGNS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "descriptive": "i", "not_testable": "–"}  # noqa: RUF001 - a dash
 
+_BY_RULE = {"supported": "passed", "refuted": "not passed"}
+_OFTEN = 0.1
+"""The rate at which a false claim passes a rule from which passing it is shown as no support."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -123,12 +127,17 @@ def _judged(profiles: Sequence[Profile], own: Sequence[Verdict]) -> tuple[int, .
 def _told(verdict: Verdict) -> Told:
     because, behind, *flags = reasons(verdict)
     paper = verdict.criterion == "paper"
+    weak = paper and (verdict.false_positive_rate or 0.0) > _OFTEN and verdict.outcome in _BY_RULE
     where = f"{short(verdict.stream)} stream, {short(verdict.tokens)} tokens" if verdict.stream and not paper else ""
     return Told(
-        verdict.outcome,
-        _SIGNS[verdict.outcome],
+        _BY_RULE[verdict.outcome] if weak else verdict.outcome,
+        _SIGNS["descriptive" if weak else verdict.outcome],
         short(verdict.label),
-        "the notebooks' rule" if paper else "tested over documents",
+        "the notebooks' rule, which chance passes often"
+        if weak
+        else "the notebooks' rule"
+        if paper
+        else "tested over documents",
         where,
         because,
         behind,

@@ -53,6 +53,7 @@ class Content:
     rows: list[Row]
     pairs: list[Answer]
     claims: list[Claim]
+    tests: int
     untested: list[tuple[str, str]]
     failures: list[str]
     overview: Any
@@ -84,6 +85,7 @@ def content(report: Report) -> Content:
         rows=[asked.row(p, verdicts, label) for p, label in zip(*shown, strict=True)] if several else [],
         pairs=differ.pairs(profiles, named, verdicts) if several else [],
         claims=claimed.claims(report, named),
+        tests=sum(v.criterion == "rigorous" and v.outcome != "not_testable" for v in verdicts),
         untested=claimed.untested(verdicts),
         failures=[_failure(failed) for failed in report.failures],
         overview=_overview(first, report) if first else None,

@@ -1,12 +1,16 @@
 """Do the models differ? Two profiles held against each other, depth by depth and verdict by verdict."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from aniso_core.comparing import differences
+from aniso_core.inference import max_t
+from aniso_core.inference.matrix import t_of
 from aniso_core.records import Profile, Verdict
+from aniso_core.rigorous import sample
 from aniso_core.text import names_in, sentence, short
 from aniso_core.words import outcome
 from aniso_report import reading
@@ -15,6 +19,9 @@ from aniso_report.reading import SHARE
 
 MOST_PAIRS = 10
 """Pairs that are told in words; beyond that the map of all models says more."""
+
+
+_ALPHA = 0.05
 
 
 def pairs(profiles: Sequence[Profile], labels: Sequence[str], verdicts: Sequence[Verdict]) -> list[Answer]:
@@ -29,22 +36,36 @@ def _pair(one: tuple[Profile, str], other: tuple[Profile, str], verdicts: Sequen
     refused = differences(a, b).refused
     if refused:
         return Answer(question, "Not comparable", (sentence(short(refused, 300)),))
-    apart = [(tokens, *counted) for tokens in ("all", "bulk") if (counted := _apart(a, b, tokens))]
-    said = [*_peaks(a, b)]
-    said += [
-        f"{tokens.capitalize()} tokens: the 95 % intervals of the share are apart at {above + below} of {states} "
-        f"depths; {first} is higher at {above} of them, {second} at {below}."
-        for tokens, above, below, states in apart
-    ]
-    both = about_both(verdicts, (a.model.name, b.model.name))
-    said += [
-        f"{short(v.hypothesis)}, {short(v.stream)} stream: {outcome(v)}; {short(v.because.partition(';')[0], 300)}."
-        for v in both
-        if v.tokens == "all"
-    ]
+    apart = {tokens: found for tokens in ("all", "bulk") if (found := _apart(a, b, tokens))}
+    said = [*_peaks(a, b), *(_told(tokens, found, first, second) for tokens, found in apart.items())]
+    said += _claimed(about_both(verdicts, (a.model.name, b.model.name)))
     if not apart:
-        return Answer(question, NOT_KNOWN, (*said, "Not both have intervals."))
-    return Answer(question, "Yes" if any(above + below for _, above, below, _ in apart) else "Not shown", tuple(said))
+        return Answer(question, NOT_KNOWN, (*said, "The documents that both read do not allow a test of the share."))
+    where = [tokens for tokens, found in apart.items() if found.above or found.below]
+    if not where:
+        return Answer(question, "Not shown", tuple(said))
+    alone = f", for {where[0]} tokens alone" if len(where) < len(apart) else ""
+    return Answer(question, f"Yes, in the share{alone}", tuple(said))
+
+
+def _told(tokens: str, found: "_Apart", first: str, second: str) -> str:
+    return (
+        f"{tokens.capitalize()} tokens: the share differs at {found.above + found.below} of {found.states} depths "
+        f"(all depths tested at once, paired over {found.units}, level {_ALPHA}); {first} is higher at {found.above} "
+        f"of them, {second} at {found.below}; they are furthest apart at depth {found.depth:.2f}, by {found.most:.3f}."
+    )
+
+
+def _claimed(both: Sequence[Verdict]) -> Iterator[str]:
+    """Yield a sentence for each claim and stream: what came of it for each token set, and why for the first."""
+    grouped: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in both:
+        grouped.setdefault((verdict.hypothesis, verdict.stream), []).append(verdict)
+    for (hypothesis, stream), own in grouped.items():
+        outcomes = "; ".join(f"{short(v.tokens)} tokens {outcome(v)}" for v in own)
+        flags = f" ({len(own[0].flags)} flagged, see below)" if own[0].flags else ""
+        because = f"Of {short(own[0].tokens)} tokens: {short(own[0].because.partition(';')[0], 300)}."
+        yield f"{short(hypothesis)}, {short(stream)} stream: {outcomes}{flags}. {because}"
 
 
 def about_both(verdicts: Sequence[Verdict], names: tuple[str, str]) -> list[Verdict]:
@@ -59,18 +80,45 @@ def _peaks(a: Profile, b: Profile) -> Iterator[str]:
         yield "Peaks at depths {}.".format(" and ".join(f"{p.depth:.2f} ({p.value:.3f})" for p in peaks if p))
 
 
-def _apart(a: Profile, b: Profile, tokens: str) -> tuple[int, int, int] | None:
-    """Return at how many depths the interval of the share lies above the other's, below it, and the number of depths.
+@dataclass(frozen=True)
+class _Apart:
+    """At how many depths one share is above and below the other, and where they are furthest apart."""
 
-    The second profile is read at the depths of the first, from its nearest layers. None where one has no intervals.
+    above: int
+    below: int
+    states: int
+    units: str
+    most: float
+    depth: float
+
+
+def _apart(a: Profile, b: Profile, tokens: str) -> _Apart | None:
+    """Return where the shares of two profiles differ, all depths held to one level; None where that is not testable.
+
+    Documents are paired. The second profile is read at the depths of the first, from its nearest layers.
     """
-    bounds = []
-    for profile in (a, b):
-        found = reading.curve(profile, SHARE, reading.main_stream(profile), tokens)
-        if found is None or not found.low or not found.high:
-            return None
-        low, high = (np.array(side, dtype=np.float64) for side in (found.low, found.high))
-        bounds.append((np.array([profile.depth(layer) for layer in found.layers]), low, high))
-    (depths, low, high), (others, lower, higher) = bounds
-    nearest = np.abs(depths[:, None] - others).argmin(axis=1)
-    return int((low > higher[nearest]).sum()), int((high < lower[nearest]).sum()), len(depths)
+    one, other = (sample(profile, SHARE, reading.main_stream(profile), tokens) for profile in (a, b))
+    if isinstance(one, str) or isinstance(other, str):
+        return None
+    both = sorted(set(one.units) & set(other.units))
+    one, other = one.of(both), other.of(both)
+    depths, others = (np.array([p.depth(layer) for layer in s.layers]) for p, s in ((a, one), (b, other)))
+    apart = one.pv - other.pv[:, np.abs(depths[:, None] - others).argmin(axis=1)]
+    # Both directions, so that the larger of them is judged.
+    test = max_t(np.hstack([apart, -apart]), np.random.default_rng(0))
+    if test.outcome == "not_testable":
+        return None
+    t, critical, mean = t_of(apart), test.critical(_ALPHA), apart.mean(axis=0)
+    widest = int(np.abs(mean).argmax())
+    return _Apart(
+        int((t >= critical).sum()),
+        int((t <= -critical).sum()),
+        len(depths),
+        f"{len(both)} {'groups of documents' if _grouped(a) else 'documents'}",
+        float(abs(mean[widest])),
+        float(depths[widest]),
+    )
+
+
+def _grouped(profile: Profile) -> bool:
+    return profile.prompts is not None and 0 < profile.prompts.units < profile.prompts.documents

@@ -12,7 +12,7 @@ from aniso_report import reading
 from aniso_report.reading import SHARE
 
 _SET = "L_star_set"
-_HOLDERS = (("first-token-share", "first tokens"), ("massive-token-share", "massive tokens"))
+_HOLDERS = ("first-token-share", "massive-token-share")
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ def break_layers(verdict: Verdict) -> tuple[int, ...]:
 def flags(profile: Profile) -> Iterator[Mark]:
     """Yield the layers whose first direction a few tokens hold, and those whose share noise alone would give."""
     for stream in dict.fromkeys(c.stream for c in profile.curves):
-        for metric, who in _HOLDERS:
-            held = reading.curve(profile, metric, stream)
-            layers = _where(held, lambda value: value > HELD) if held else ()
-            if layers:
-                yield Mark(stream, "all", "", layers, f"{who} hold more than half of the first direction")
+        held: dict[int, float] = {}
+        for metric in _HOLDERS:
+            found = reading.curve(profile, metric, stream)
+            for layer, value in zip(found.layers, found.values, strict=True) if found else ():
+                held[layer] = held.get(layer, 0.0) + (value or 0.0)
+        layers = tuple(sorted(layer for layer, value in held.items() if value > HELD))
+        if layers:
+            yield Mark(stream, "all", "", layers, "first and massive tokens hold more than half of the first direction")
         for tokens in dict.fromkeys(c.tokens for c in profile.curves):
             share, count = reading.curve(profile, SHARE, stream, tokens), _count(profile, stream, tokens)
             if share is None or count is None:

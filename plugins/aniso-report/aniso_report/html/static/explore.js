@@ -61,7 +61,10 @@ function finish(id, chart, label) {
   const figure = byId(id);
   const fixed = figure.querySelector(".static");
   if (fixed) fixed.hidden = true;
-  if (label) figure.dataset.label = label;
+  if (label) {
+    figure.dataset.label = label;
+    figure.querySelector(".shown").textContent = label;
+  }
   plot(figure, chart);
   key(figure, chart);
   const places = [...new Set(chart.series.flatMap((s) => s.x))].sort((a, b) => a - b);

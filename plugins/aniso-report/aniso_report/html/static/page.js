@@ -7,6 +7,13 @@ function drawAll() {
   if (page.models.length > 1) drawCompare();
 }
 
+// The spectrum that is shown first is that of the layer where the share is largest.
+function lookAtPeak() {
+  const share = model().curves[page.share]?.[model().main]?.all;
+  fill(byId("spectra-layer"), { max: model().layers }, []);
+  byId("spectra-layer").value = share ? best(share.v) : 0;
+}
+
 if (page.models.length) {
   for (const element of document.querySelectorAll(".script")) element.hidden = false;
   if (byId("model")) {
@@ -14,12 +21,11 @@ if (page.models.length) {
     options(byId("model"), held, "0", Object.fromEntries(held.map((i) => [i, page.models[i].name])));
     byId("model").onchange = (event) => {
       shown = Number(event.target.value);
+      lookAtPeak();
       drawAll();
     };
   }
-  const share = model().curves[page.share]?.[model().main]?.all;
-  fill(byId("spectra-layer"), { max: model().layers }, []);
-  byId("spectra-layer").value = share ? best(share.v) : 0;
+  lookAtPeak();
   for (const id of ["explore-metric", "explore-stream", "explore-log"]) byId(id).onchange = drawProfile;
   for (const id of ["spectra-stream", "spectra-tokens"]) byId(id).onchange = drawSpectra;
   byId("spectra-layer").oninput = drawSpectra;

@@ -38,7 +38,7 @@ function plot(figure, chart, small = false) {
   for (const layer of small ? [] : chart.flagged || []) {
     drawing.append(svg("path", { class: "flag", d: `M${X(layer)} ${high - margin.bottom - 9}l4.5 8h-9z` }));
   }
-  for (const series of chart.series) draw(drawing, series, X, Y, small, chart.logY);
+  for (const series of chart.series) draw(drawing, series, X, Y, small, chart.logY, low);
   live.replaceChildren(drawing);
   if (small) {
     drawing.setAttribute("aria-hidden", "true");
@@ -59,15 +59,16 @@ function axes(drawing, chart, X, Y, wide, high) {
   }
   drawing.append(svg("line", { class: "axis", x1: MARGIN.left, x2: wide - MARGIN.right, y1: bottom, y2: bottom }));
   drawing.append(svg("text", { class: "title", x: wide - MARGIN.right, y: high - 6, "text-anchor": "end" }, chart.x));
-  drawing.append(svg("text", { class: "title", x: 12, y: MARGIN.top, transform: `rotate(-90 12 ${MARGIN.top})`, "text-anchor": "end" }, chart.y));
+  drawing.append(svg("text", { class: "title", x: 12, y: MARGIN.top, transform: `rotate(-90 12 ${MARGIN.top})`, "text-anchor": "end" }, chart.logY ? `${chart.y}, log scale` : chart.y));
 }
 
-function draw(drawing, series, X, Y, small, log) {
+function draw(drawing, series, X, Y, small, log, lowest) {
   const known = (v) => v !== null && v !== undefined && (!log || v > 0);
   const place = (i, v) => `${X(series.x[i]).toFixed(1)} ${Y(v).toFixed(1)}`;
   if (series.lo && !small) {
-    const there = series.x.map((_, i) => i).filter((i) => known(series.lo[i]) && known(series.hi[i]));
-    const [up, down] = [there.map((i) => place(i, series.hi[i])), there.map((i) => place(i, series.lo[i])).reverse()];
+    const there = series.x.map((_, i) => i).filter((i) => series.lo[i] != null && known(series.hi[i]));
+    const floor = (v) => (log ? Math.max(v, lowest) : v); // what lies below a logarithmic axis ends at its foot
+    const [up, down] = [there.map((i) => place(i, series.hi[i])), there.map((i) => place(i, floor(series.lo[i]))).reverse()];
     if (there.length > 1) drawing.append(svg("path", { class: `band f${series.look}`, d: `M${[...up, ...down].join("L")}z` }));
     else if (there.length) drawing.append(svg("path", { class: `s${series.look}`, d: `M${up[0]}L${down[0]}` }));
   }
