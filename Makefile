@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 WEIGHTS := .cache/smollm2
-BENCHMARKS := startup third_party speed documents prompts memory accuracy left_out scaling
+BENCHMARKS := startup page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: profile test test-real test-browser lint reference bench bench-statistics bench-agreement weights
+.PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -18,9 +18,11 @@ test-real: $(VENV)/ready $(WEIGHTS)/ready
 	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python -m pytest -m real
 
 # The system's own Chromium; Playwright downloads none.
-test-browser: $(VENV)/ready
+chromium:
 	@command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y chromium) > /dev/null 2>&1 \
-	  || { echo "test-browser needs chromium: install it, as root with apt-get install chromium"; exit 1; }
+	  || { echo "Chromium is needed: install it, as root with apt-get install chromium"; exit 1; }
+
+test-browser: $(VENV)/ready chromium
 	$(BIN)/python -m pytest -n 2 -m browser
 
 lint: $(VENV)/ready
@@ -32,7 +34,7 @@ lint: $(VENV)/ready
 reference: $(VENV)/ready
 	$(BIN)/python scripts/reference.py
 
-bench: $(VENV)/ready $(WEIGHTS)/ready
+bench: $(VENV)/ready $(WEIGHTS)/ready chromium
 	@for name in $(BENCHMARKS); do \
 	  echo "== $$name"; ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done

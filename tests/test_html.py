@@ -4,7 +4,6 @@ import base64
 import hashlib
 import itertools
 import re
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -391,12 +390,9 @@ def deep(layers=33, width=4096):
 
 
 def test_a_deep_run_stays_below_one_and_a_half_megabytes():
-    """33 states, both streams, three token sets, every installed metric, spectra of 4,096 directions; in seconds."""
+    """33 states, both streams, three token sets, every installed metric, spectra of 4,096 directions."""
     report = pages.of([deep()])
-    started = time.perf_counter()
-    source = pages.drawn(report)
-    assert time.perf_counter() - started < 5
-    assert 5e5 < len(source.encode()) < 1.5e6
+    assert 5e5 < len(pages.drawn(report).encode()) < 1.5e6
 
 
 def test_what_failed_is_named():
