@@ -50,11 +50,11 @@ class _Medium(NamedTuple):
     kinds: tuple[str, ...]
     width: float | None  # inches; None: as wide as the panels
     columns: int  # panels in a row, at most
-    look: dict[str, float]
+    look: dict[str, Any]
     longest: int  # characters of a model's name beside an axis
 
 
-_PAPER = {"font.size": 8.0, "axes.titlesize": 8.0, "axes.linewidth": 0.6}
+_PAPER: dict[str, Any] = {"font.size": 8.0, "axes.titlesize": "medium", "axes.linewidth": 0.6}
 _MEDIA = {
     "screen": _Medium(("png", "pdf"), None, 2, {"font.size": 9.0, "axes.titlesize": 9.5}, 30),
     "column": _Medium(("pdf", "svg"), 3.25, 1, _PAPER, 16),

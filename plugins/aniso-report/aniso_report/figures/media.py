@@ -32,7 +32,7 @@ class Medium:
 
 _PAPER = {
     "font.size": 8.0,
-    "axes.titlesize": 8.0,
+    "axes.titlesize": "medium",
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
     "legend.fontsize": 7.5,
