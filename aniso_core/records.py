@@ -6,6 +6,7 @@ They are frozen, typed, and saved as they stand.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aniso_core.errors import AnisoError
@@ -33,6 +34,9 @@ Criterion = Literal["paper", "rigorous"]
 
 NormKind = Literal["layernorm", "rmsnorm"]
 """Whether a norm subtracts the mean (LayerNorm) or not (RMSNorm)."""
+
+FigureStyle = Literal["screen", "column", "page"]
+"""What figures are made for: a screen, or one column or the whole width of a paper's page."""
 
 STREAMS = ("residual", "normed")
 """The streams that are measured; the view `paper` is composed of both."""
@@ -608,3 +612,8 @@ class Report:
     """An entry for each metric and hypothesis that occurs and is installed."""
     commands: Sequence[str] = ()
     """For each profile the command that measures it again, empty where none is known."""
+    style: FigureStyle = "screen"
+    """What figures are made for. `column` and `page` are for papers: 3.25 in and 5.5 in wide, text of 7 to 9 pt, as PDF
+    and SVG, without title and caption, which the paper gives."""
+    style_sheets: Sequence[Path] = ()
+    """Style sheets of matplotlib to draw in on top of that, a later one on top of an earlier one."""

@@ -41,7 +41,11 @@ PARTS = {
         records.Spectrum records.PseudoValues records.KeptArray records.STREAMS records.PAPER contracts.in_turn
         rigorous.sample rigorous.Sample rigorous.not_testable comparing.differences comparing.Comparison
         """,
-    "Reporters": "A reporter writes nothing; what it returns is written.\n\nReporter Report records.About ReportFile",
+    "Reporters": """
+        A reporter writes nothing; what it returns is written.
+
+        Reporter Report records.About records.FigureStyle ReportFile
+        """,
     "Prompt sets": "The document is the unit of uncertainty.\n\nPromptSet Document documents.read_documents",
     "Adapters": """
         `open_model` makes a probe of any model of transformers; a model from elsewhere needs a probe of its own.

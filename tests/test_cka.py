@@ -11,6 +11,7 @@ from draws import rng
 from folding import classes_of, cloud, folded, windows_of
 from matplotlib import image
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from test_passes import measured
 
 import aniso_core as aniso
@@ -169,8 +170,8 @@ def test_a_model_is_compared_with_itself(tmp_path):
 # The figure
 
 
-def drawn(*profiles):
-    return {file.name: file.data for file in render(Report(profiles))}
+def drawn(*profiles, **more):
+    return {file.name: file.data for file in render(Report(profiles, **more))}
 
 
 def test_a_run_is_drawn():
@@ -183,6 +184,20 @@ def test_a_run_is_drawn():
     narrow, wide = (image.imread(io.BytesIO(drawn(p)["cka.png"])) for p in (profile(layers), both))
     assert narrow.shape[0] == wide.shape[0]
     assert wide.shape[1] > 1.5 * narrow.shape[1]
+
+
+@pytest.mark.parametrize(("medium", "width"), [("column", "234pt"), ("page", "396pt")])
+def test_a_figure_for_a_paper_has_its_width(medium, width, tmp_path, monkeypatch):
+    """With a paper's style the figure is an SVG and a PDF of that width, without a title, and takes a style sheet."""
+    layers = [rng(i).standard_normal((9, 6)) for i in range(3)]
+    both = replace(profile(layers), arrays=profile(layers).arrays + profile(layers, tokens="bulk").arrays)
+    (tmp_path / "own.mplstyle").write_text("axes.edgecolor: 112233\n")
+    monkeypatch.setattr(Figure, "text", lambda *_, **__: pytest.fail("a title or a caption"))
+    files = drawn(both, style=medium, style_sheets=(tmp_path / "own.mplstyle",))
+    assert set(files) == {"cka.svg", "cka.pdf"}
+    assert f'width="{width}"'.encode() in files["cka.svg"]
+    assert b"stroke: #112233" in files["cka.svg"]
+    assert drawn(both, style=medium, style_sheets=(tmp_path / "own.mplstyle",)) == files
 
 
 def test_panels_say_how_many_documents_are_compared(monkeypatch):

@@ -317,7 +317,7 @@ def test_figures_are_the_same_bytes_each_time(tiny):
 def test_nothing_sticks_out_of_a_figure(scale, monkeypatch):
     """Title, legends, labels and caption lie within the figure, however small or large the states are."""
 
-    def check(figure, name):
+    def check(figure, name, _kinds):
         box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
         assert min(box.x0, box.y0) >= 0, name
         assert (box.x1 <= width, box.y1 <= height) == (True, True), name

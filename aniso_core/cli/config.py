@@ -14,6 +14,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from aniso_core.cli.reporting import STYLES
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import registry
 from aniso_core.sources import is_hub_id, on_disk
@@ -61,9 +62,9 @@ def written(command: click.Command, chosen: Mapping[str, Any], folder: Path) -> 
         value = chosen.get(str(option.name))
         if option.name in _OUTPUT or value is None or value == ():
             continue
-        if isinstance(option.type, click.Path) or isinstance(value, Path):
-            value = _seen_from(folder, Path(value))
-        content[_key(option)] = list(map(_storable, value)) if option.multiple else _storable(value)
+        given = value if option.multiple else [Path(value) if isinstance(option.type, click.Path) else value]
+        values = [_storable(_seen_from(folder, one) if isinstance(one, Path) else one) for one in given]
+        content[_key(option)] = values if option.multiple else values[0]
     return (_HEADING + tomli_w.dumps(content)).encode()
 
 
@@ -137,10 +138,14 @@ def _type(option: click.Option) -> Any:
 
 def _located(option: click.Option, value: Any, file: Path) -> Any:
     """Return a value, a path as seen from where the command runs; relative ones are relative to the file."""
-    if not (
-        isinstance(option.type, click.Path) or (option.name in {"model", "prompts"} and _is_path(option, value, file))
-    ):
-        return value
+    if option.multiple:
+        return [one if option.name != "styles" or one in STYLES else _seen_where(one, file) for one in value]
+    if isinstance(option.type, click.Path) or (option.name in {"model", "prompts"} and _is_path(option, value, file)):
+        return _seen_where(value, file)
+    return value
+
+
+def _seen_where(value: str, file: Path) -> str:
     if Path(value).is_absolute():
         return value
     # Where the file really lies, since ".." behind a link leads elsewhere than it reads.

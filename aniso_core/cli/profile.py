@@ -26,7 +26,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.progress import measuring, opening
-from aniso_core.cli.reporting import draw, find_reporters, send
+from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
 from aniso_core.cli.say import out, out_json, plugins, say
 from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
 from aniso_core.errors import AnisoError
@@ -70,6 +70,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 @repeatable("--metric", "metrics", "metric", "Metric to measure", usual=USUAL)
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
 @repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
+@styled()
 @click.option(
     "--dtype",
     type=click.Choice(_DTYPES),
@@ -150,7 +151,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
-    reporters = find_reporters(known, chosen["reporters"])
+    reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     loud, limit = not chosen["quiet"], chosen["time_limit"]
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"], loud=loud)
@@ -169,7 +170,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     owners = known.owners("hypothesis")
     judged = engine.judge(hypotheses, [measured], plan.seed, owners=owners, registered=registered, time_limit=limit)
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
-    used = chosen | _used(chosen, known, adapter, probe, plan)
+    used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
     used |= {
         kind: tuple(part.name for part in parts)
         for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
@@ -185,6 +186,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         measured.provenance.started,
         about(known, [measured], judged.verdicts),
         [command(request)],
+        *styles,
     )
     made = draw(reporters, report, known, limit)
     if made.failures or made.remarks:

@@ -1,14 +1,59 @@
-"""Which reporters are asked: those that draw before a run is saved, and those that send once it is."""
+"""Which reporters are asked, and in which style: those that draw before a run is saved, and those that send after."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+import click
+from click.shell_completion import CompletionItem
 
 from aniso_core import engine, store
 from aniso_core.api import DEFAULT
 from aniso_core.contracts import Reporter
 from aniso_core.engine import Rendered
+from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
-from aniso_core.records import Report
+from aniso_core.records import FigureStyle, Report
+from aniso_core.sources import on_disk
+from aniso_core.text import nearest_first, visible
+
+F = TypeVar("F", bound=Callable[..., object])
+
+STYLES = get_args(FigureStyle)
+"""The names of styles; what else `--style` is given is a file."""
+
+
+def styled() -> Callable[[F], F]:
+    """Return the option that says how figures are to look."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        named = [CompletionItem(name) for name in STYLES if name.startswith(incomplete)]
+        return named or [CompletionItem(incomplete, type="file")]
+
+    said = (
+        "How figures look: screen, or column or page of a paper, and style sheets of matplotlib (my.mplstyle) on top; "
+    )
+    return click.option(
+        "--style", "styles", multiple=True, shell_complete=complete, help=f"{said}may be repeated. [default: screen]"
+    )
+
+
+def find_style(given: Sequence[str]) -> tuple[FigureStyle, tuple[Path, ...]]:
+    """Return the style and the style sheets that were given, `screen` where no style was.
+
+    Raises AnisoError for what is neither a style nor a file, and for two styles.
+    """
+    named = list(dict.fromkeys(name for name in given if name in STYLES))
+    sheets = [name for name in given if name not in STYLES]
+    for sheet in sheets:
+        if not on_disk(Path.is_file, Path(sheet)):
+            known = ", ".join(nearest_first(sheet, STYLES))
+            message = f"There is no style {visible(sheet)!r}; the styles are {known}, and files of matplotlib's styles."
+            raise AnisoError(message)
+    if len(named) > 1:
+        message = f"The styles {' and '.join(named)} exclude each other; name one of them."
+        raise AnisoError(message)
+    return cast("FigureStyle", named[0]) if named else "screen", tuple(map(Path, sheets))
 
 
 def find_reporters(known: Registry, names: Sequence[str]) -> list[Reporter]:

@@ -22,7 +22,7 @@ from aniso_core.cli.parts import (
     tell_remarks,
     tell_standing,
 )
-from aniso_core.cli.reporting import draw, find_reporters, send
+from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
 from aniso_core.comparing import differences
 from aniso_core.contracts import Hypothesis
@@ -65,6 +65,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
 @click.command()
 @runs_given
 @repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
+@styled()
 @click.option(
     "--out",
     "folder",
@@ -72,9 +73,10 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
     help="New folder to write. [default: the run's own report/; several runs need it]",
 )
 @seldom_collecting()
-def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | None) -> None:
+def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str, ...], folder: Path | None) -> None:
     """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
     known = plugins()
+    style, sheets = find_style(styles)
     single = len(runs) == 1 and not runs[0].startswith(PUBLISHED)
     if folder is None and not single:
         message = "Several runs, or a published one, have no folder of their own for a report; name one with --out."
@@ -97,7 +99,8 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
         records, failures = [], [*unread, *(f for measured in profiles for f in measured.failures), *judged.failures]
         when, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in read]
     verdicts = judged.verdicts
-    drawn = Report(profiles, verdicts, records, failures, when, about(known, profiles, verdicts), commands)
+    told = about(known, profiles, verdicts)
+    drawn = Report(profiles, verdicts, records, failures, when, told, commands, style, sheets)
     asked = find_reporters(known, reporters)
     made = draw(asked, drawn, known)
     target = folder or Path(runs[0]) / store.REPORT

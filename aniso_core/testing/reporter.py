@@ -58,7 +58,7 @@ def _reports() -> Iterator[tuple[str, Report]]:
     """Yield a poor report and a whole one, each with the words that a fault on it names it by."""
     one, other = example_profile("one", layers=3), example_profile("other", layers=2, norm="layernorm")
     profiles = [with_gaps(one, {0, 2}), with_gaps(other, range(3)), published(one)]
-    yield "three profiles with gaps, without prompts, without verdicts", Report(profiles, made=_MADE)
+    yield "three profiles with gaps, without prompts, without verdicts", Report(profiles, made=_MADE, style="column")
     verdicts = (
         Verdict("example", "rigorous", one.model.name, "not_testable", "there are too few documents"),
         Verdict(

@@ -14,7 +14,9 @@ def aniso_reporters() -> list[Reporter]:
         Reporter("json", "the notebooks' summary under their own keys", later("aniso_report.summary", "render")),
         Reporter("csv", "every number as one tidy row", later("aniso_report.curves", "render")),
         Reporter(
-            "figures", "profile, spectra, norms and comparison as PNG and PDF", later("aniso_report.figures", "render")
+            "figures",
+            "profile, spectra, norms and comparison, for screens or papers",
+            later("aniso_report.figures", "render"),
         ),
         Reporter(
             "markdown",

@@ -1,7 +1,7 @@
 """The reporter `markdown`: a page with facts, tables, figures and verdicts, foreign text made harmless."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from aniso_core.records import Profile, Report, ReportFile, Verdict
 from aniso_core.text import short
@@ -28,13 +28,13 @@ def render(report: Report) -> Iterator[ReportFile]:
     names = {file.name for file in report.files}
     several = len(report.profiles) > 1
     parts = [f"# {_title(report.profiles)}"]
-    if several and "comparison.png" in names:
-        parts.append("![comparison of the models](comparison.png)")
+    if several:
+        parts += _picture("comparison of the models", "comparison", names)
     for profile, label, stem in zip(report.profiles, labels(report.profiles), stems(report.profiles), strict=True):
         parts += _profile(profile, label if several else "")
         start = f"{stem}-" if several else ""
-        drawn = [(kind, f"{start}{kind}.png") for kind in ("profile", "spectra", "norms")]
-        parts += [f"![{kind}]({name})" for kind, name in drawn if name in names]
+        for kind in ("profile", "spectra", "norms"):
+            parts += _picture(kind, f"{start}{kind}", names)
     parts += _verdicts(report.verdicts)
     parts += _listed("Failed", map(words.failure, report.failures))
     parts += ["## How to read this", _HOW_TO_READ]
@@ -47,6 +47,12 @@ def escaped(text: object) -> str:
     """Return foreign text so that Markdown and HTML show it as it is, on one line."""
     held = _ENTITIES.sub(lambda found: f"&{ord(found[0])};", short(text, 600))
     return _ESCAPED.sub(r"\\\g<0>", held).replace("&", "&#")
+
+
+def _picture(said: str, stem: str, names: Container[str]) -> Iterator[str]:
+    """Yield a link to a figure in the first format that browsers show, none where there is no such file."""
+    drawn = [f"{stem}.{kind}" for kind in ("png", "svg") if f"{stem}.{kind}" in names]
+    yield from [f"![{said}]({name})" for name in drawn[:1]]
 
 
 def _title(profiles: Sequence[Profile]) -> str:

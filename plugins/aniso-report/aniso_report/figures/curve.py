@@ -1,12 +1,13 @@
 """One metric of one profile over its layers: both token sets, and apart from them the state after the final norm."""
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from aniso_core.records import PAPER, Array, Curve, Profile
 from aniso_report import reading
-from aniso_report.figures.sheet import TOKEN_SETS, Look
+from aniso_report.figures.looks import TOKEN_SETS, Look
 
 AFTER_NORM = "after final norm"
 LAYERS = "layer (0: input of the first block)"
@@ -50,6 +51,6 @@ def diamond(axes: Axes, x: tuple[float, float], y: tuple[float, float], look: Lo
     """Draw the state after the final norm as an open diamond, joined by dots to the state before the last block."""
     axes.plot(x, y, color=look.colour, linestyle=":", linewidth=0.9)
     axes.plot(
-        x[1:], y[1:], color=look.colour, linestyle="none", marker="D", markersize=look.diamond, markerfacecolor="white",
-        label=label or None, zorder=3, clip_on=False,
+        x[1:], y[1:], color=look.colour, linestyle="none", marker="D", markerfacecolor="white",
+        markersize=look.diamond * rcParams["lines.markersize"], label=label or None, zorder=3, clip_on=False,
     )  # fmt: skip

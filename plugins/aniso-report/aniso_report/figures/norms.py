@@ -7,21 +7,23 @@ from matplotlib.axes import Axes
 
 from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
-from aniso_report.figures import curve, sheet
+from aniso_report.figures import curve
+from aniso_report.figures.looks import TOKEN_SETS
+from aniso_report.figures.media import Medium
+from aniso_report.figures.powers import label_powers
+from aniso_report.figures.sheet import Sheet, caption
 
 
-def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
+def draw(profile: Profile, label: str, name: str, medium: Medium) -> Iterator[ReportFile]:
     """Yield the norms figure, none where no norm was measured."""
     stream = reading.main_stream(profile)
     panels = [panel for metric, panel in _PANELS.items() if reading.curve(profile, metric, stream)]
     if not panels:
         return
-    with sheet.style():
-        figure, axes = sheet.new(sheet.caption(profile), (1, len(panels)), (3.8, 2.1))
-        for panel, place in zip(panels, axes, strict=True):
-            panel(place, profile)
-        sheet.head(figure, label, axes[-1])
-        yield from sheet.files(figure, name)
+    sheet = Sheet(medium, caption(profile), len(panels), 0.55)
+    for panel, place in zip(panels, sheet.axes, strict=True):
+        panel(place, profile)
+    yield from sheet.finish(label, sheet.axes[-1], name)
 
 
 def mean(axes: Axes, profile: Profile) -> None:
@@ -29,7 +31,7 @@ def mean(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, "norm-mean")
     stream = reading.main_stream(profile)
     lowest = []
-    for tokens, look in sheet.TOKEN_SETS.items():
+    for tokens, look in TOKEN_SETS.items():
         middle, spread = (reading.curve(profile, metric, stream, tokens) for metric in ("norm-mean", "norm-sd"))
         if middle is None:
             continue
@@ -41,7 +43,7 @@ def mean(axes: Axes, profile: Profile) -> None:
             lowest += [low for low in values - sd if low > 0]
     # A spread wider than its mean reaches below zero, where a log axis ends; the band is then cut by the frame.
     axes.set_yscale("log", nonpositive="clip")
-    sheet.label_powers(axes.yaxis)
+    label_powers(axes.yaxis)
     if lowest and min(lowest) > 0:
         axes.set_ylim(bottom=0.7 * max(min(lowest), float(np.median(lowest)) / 100))
     axes.set(title="Norm of the states (mean ± 1 sd)", ylabel="state units")

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from aniso_core.records import Profile, ReportFile
 from aniso_report import reading
-from aniso_report.figures import curve, norms, sheet
+from aniso_report.figures import curve, norms
+from aniso_report.figures.looks import SERIES
+from aniso_report.figures.media import Medium
+from aniso_report.figures.powers import label_powers
+from aniso_report.figures.sheet import Sheet, caption
 
 Panel = Callable[[Axes, Profile], None]
 
@@ -21,19 +26,17 @@ _OVERLAID = {
 }
 
 
-def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
+def draw(profile: Profile, label: str, name: str, medium: Medium) -> Iterator[ReportFile]:
     """Yield the profile figure, none where the profile holds nothing to draw."""
     panels = list(_panels(profile))
     if not panels:
         return
-    with sheet.style():
-        figure, axes = sheet.new(sheet.caption(profile), ((len(panels) + 1) // 2, 2), (3.45, 1.8))
-        for panel, place in zip(panels, axes, strict=False):
-            panel(place, profile)
-        for empty in axes[len(panels) :]:
-            empty.set_visible(False)
-        sheet.head(figure, label, axes[0], below=0.35 if _overlay in panels else 0.0)
-        yield from sheet.files(figure, name)
+    sheet = Sheet(medium, caption(profile), len(panels), 0.52)
+    for panel, place in zip(panels, sheet.axes, strict=True):
+        panel(place, profile)
+    if _overlay in panels:
+        sheet.legend_below(sheet.axes[-1])
+    yield from sheet.finish(label, sheet.axes[0], name)
 
 
 def _panels(profile: Profile) -> Iterator[Panel]:
@@ -49,22 +52,22 @@ def _panels(profile: Profile) -> Iterator[Panel]:
 def _share(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, reading.SHARE)
     axes.set(title="Share of the first direction", ylabel="share of variance")
-    axes.set(ylim=(0, 1.16), yticks=(0, 0.25, 0.5, 0.75, 1))  # room above 1 for the mark of L*
+    axes.set(ylim=(0, 1.2), yticks=(0, 0.25, 0.5, 0.75, 1))  # room above 1 for the mark of L*
     peak = reading.peak(profile, reading.main_stream(profile))
     if peak is not None:
         right = peak.depth > 0.6  # noqa: PLR2004 - past here the text would leave the panel
         axes.axvline(peak.layer, color="0.35", linewidth=0.8, linestyle="-.", zorder=0)
         axes.annotate(
             f"L* = {peak.layer} (all)",
-            (peak.layer, 1.07), xytext=(-4 if right else 4, 0), textcoords="offset points",
-            ha="right" if right else "left", fontsize=8, color="0.2",
+            (peak.layer, 1.06), xytext=(-4 if right else 4, 0), textcoords="offset points",
+            ha="right" if right else "left", fontsize=rcParams["legend.fontsize"], color="0.2",
         )  # fmt: skip
 
 
 def _variance(axes: Axes, profile: Profile) -> None:
     curve.draw(axes, profile, "eigenvalue-variance")
     axes.set(title="Variance of the eigenvalues", ylabel="state units⁴", yscale="log")
-    sheet.label_powers(axes.yaxis)
+    label_powers(axes.yaxis)
 
 
 def _rank(axes: Axes, profile: Profile) -> None:
@@ -81,7 +84,7 @@ def _cosine(axes: Axes, profile: Profile) -> None:
 def _overlay(axes: Axes, profile: Profile) -> None:
     stream = reading.main_stream(profile)
     there = {metric: reading.curve(profile, metric, stream) for metric in _OVERLAID}
-    for (metric, found), look in zip(there.items(), sheet.SERIES, strict=False):
+    for (metric, found), look in zip(there.items(), SERIES, strict=False):
         if found is None:
             continue
         layers, values = curve.line(profile, found)
@@ -89,9 +92,8 @@ def _overlay(axes: Axes, profile: Profile) -> None:
         if spread > 0:
             scaled = (values - np.nanmin(values)) / spread
             axes.plot(layers, scaled, label=_OVERLAID[metric], **look.of(2 * len(layers)))
-    axes.set(title="All, each on its own scale of 0 to 1", ylabel="scaled value", xlabel=curve.LAYERS)
+    axes.set(title="All, each on a scale of 0 to 1", ylabel="scaled value", xlabel=curve.LAYERS)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper right", bbox_to_anchor=(1.04, -0.24), ncols=3, fontsize=7.5)
 
 
 _PANELS: dict[str, Panel] = {

@@ -6,33 +6,35 @@ import numpy as np
 
 from aniso_core.records import Array, Profile, ReportFile
 from aniso_report import reading
-from aniso_report.figures import sheet
+from aniso_report.figures.looks import SERIES, TOKEN_SETS
+from aniso_report.figures.media import Medium
+from aniso_report.figures.powers import label_powers
+from aniso_report.figures.sheet import Sheet, caption
 
 _ROUNDING = 1e-10
 """Share below which an eigenvalue is zero up to rounding: of n tokens no more than n - 1 are not."""
 
 
-def draw(profile: Profile, label: str, name: str) -> Iterator[ReportFile]:
+def draw(profile: Profile, label: str, name: str, medium: Medium) -> Iterator[ReportFile]:
     """Yield the spectra figure, none where the profile kept no spectra."""
     layers = _layers(profile)
-    held = {tokens: _shares(profile, tokens, layers) for tokens in sheet.TOKEN_SETS}
+    held = {tokens: _shares(profile, tokens, layers) for tokens in TOKEN_SETS}
     held = {tokens: shares for tokens, shares in held.items() if shares}
     if not held:
         return
-    with sheet.style():
-        figure, axes = sheet.new(sheet.caption(profile), (1, len(held)), (4.1, 2.5), sharey=True)
-        for place, (tokens, spectra) in zip(axes, held.items(), strict=True):
-            for layer, look in zip(layers, sheet.SERIES, strict=False):
-                if layer in spectra:
-                    share = spectra[layer]
-                    marks = np.unique(np.geomspace(1, len(share), 8).astype(int) - 1).tolist()
-                    line = look.of(len(share)) | {"markevery": marks}
-                    place.plot(np.arange(1, len(share) + 1), share, label=_name(profile, layer), **line)
-            place.set(title=f"{tokens} tokens", xlabel="rank of the eigenvalue", xscale="log", yscale="log")
-            sheet.label_powers(place.xaxis, place.yaxis)
-        axes[0].set_ylabel("share of variance")
-        sheet.head(figure, label, axes[0])
-        yield from sheet.files(figure, name)
+    sheet = Sheet(medium, caption(profile), len(held), 0.61, sharey=True)
+    for place, (tokens, spectra) in zip(sheet.axes, held.items(), strict=True):
+        for layer, look in zip(layers, SERIES, strict=False):
+            if layer in spectra:
+                share = spectra[layer]
+                marks = np.unique(np.geomspace(1, len(share), 8).astype(int) - 1).tolist()
+                line = look.of(len(share)) | {"markevery": marks}
+                place.plot(np.arange(1, len(share) + 1), share, label=_name(profile, layer), **line)
+        place.set(title=f"{tokens} tokens", xlabel="rank of the eigenvalue", xscale="log", yscale="log")
+        label_powers(place.xaxis, place.yaxis)
+    for place in sheet.axes[:: sheet.columns]:
+        place.set_ylabel("share of variance")
+    yield from sheet.finish(label, sheet.axes[0], name)
 
 
 def _layers(profile: Profile) -> list[int]:

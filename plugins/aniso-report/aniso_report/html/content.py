@@ -7,7 +7,7 @@ from typing import Any
 from aniso_core.records import Failure, Profile, Report
 from aniso_core.text import sentence, short
 from aniso_report import layers, reading, words
-from aniso_report.figures import sheet
+from aniso_report.figures.looks import SERIES
 from aniso_report.html import answers as asked
 from aniso_report.html import claims as claimed
 from aniso_report.html import differ, pictures
@@ -141,7 +141,7 @@ def _overview(profile: Profile, report: Report) -> Any:
 
 
 def _comparison(profiles: Sequence[Profile], named: Sequence[str]) -> Any:
-    looks = len(sheet.SERIES)
+    looks = len(SERIES)
     some = order(named)[:: -(-len(named) // looks)]  # evenly spread where there are more than looks
     drawn, names = [profiles[i] for i in some], [briefly(named)[i] for i in some]
     return pictures.depth(pictures.lines(drawn, names), reading.SHARE, reading.main_stream(profiles[0]), "comparison")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +11,9 @@ from matplotlib.figure import Figure
 from aniso_core.records import Array, Profile
 from aniso_core.text import sentence, short
 from aniso_report import reading
-from aniso_report.figures import curve, sheet
+from aniso_report.figures import curve
+from aniso_report.figures.looks import TOKEN_SETS, Look, series
+from aniso_report.figures.media import style
 from aniso_report.html.marks import runs
 from aniso_report.layers import number
 
@@ -34,12 +35,12 @@ class Line:
 
     profile: Profile
     label: str
-    look: sheet.Look
+    look: Look
 
 
 def lines(profiles: Sequence[Profile], labels: Sequence[str]) -> list[Line]:
-    """Return profiles with their labels and looks; after seven the looks come round again."""
-    return [Line(*each) for each in zip(profiles, labels, cycle(sheet.SERIES), strict=False)]
+    """Return profiles with their labels and looks."""
+    return [Line(*each) for each in zip(profiles, labels, series(), strict=False)]
 
 
 def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) -> Markup | None:
@@ -47,10 +48,10 @@ def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) ->
     said = [f"{tokens} tokens: {_course(of, metric, stream, tokens)}" for tokens in _there(of, metric, stream)]
     if not said:
         return None
-    with sheet.style():
+    with style():
         figure, axes = _new()
         curve.draw(axes, of, metric, stream)
-        for row, (tokens, look) in enumerate(sheet.TOKEN_SETS.items()):
+        for row, (tokens, look) in enumerate(TOKEN_SETS.items()):
             for first, last in runs(marked.sets.get((stream, tokens), ())):
                 _shade(axes, (first - 0.5, last + 0.5), look.colour, row)
         for layer in marked.breaks:
@@ -62,7 +63,7 @@ def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) ->
 
 def depth(of: Sequence[Line], metric: str, stream: str, name: str) -> Markup | None:
     """Return a metric of all tokens over the relative depth of several profiles; None without values."""
-    with sheet.style():
+    with style():
         figure, axes = _new()
         said = []
         for line in of:
@@ -126,7 +127,7 @@ def _shade(axes: Axes, span: tuple[float, float], colour: str, row: int) -> None
 
 
 def _there(of: Profile, metric: str, stream: str) -> Iterator[str]:
-    return (tokens for tokens in sheet.TOKEN_SETS if reading.curve(of, metric, stream, tokens))
+    return (tokens for tokens in TOKEN_SETS if reading.curve(of, metric, stream, tokens))
 
 
 def _streams(of: Profile) -> set[str]:

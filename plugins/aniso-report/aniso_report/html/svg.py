@@ -10,14 +10,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from aniso_core.text import visible
-from aniso_report.figures import sheet
+from aniso_report.figures.looks import PALETTE
 
 _COLOURS: Mapping[str, str] = {
     "#ffffff": "var(--paper)",
     "#333333": "currentColor",
     "#595959": "currentColor",
     "#e6e6e6": "var(--line)",
-    **{look.colour.lower(): f"var(--s{i})" for i, look in enumerate(sheet.SERIES, start=1)},
+    **{colour.lower(): f"var(--s{i})" for i, colour in enumerate(PALETTE, start=1)},
 }
 """Colours of figures, and what the page calls them in its light and dark themes."""
 
