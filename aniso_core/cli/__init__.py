@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from aniso_core.cli.say import TRACEBACK, say
+from aniso_core.cli.say import TRACEBACK, abandon, say, show_tracebacks
 from aniso_core.errors import AnisoError
+from aniso_core.isolation import log_traceback
 
 _COMMANDS = {
     "profile": "profile:profile",
@@ -40,13 +41,8 @@ def _readers_may_leave() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon(sys.stdout)
         sys.exit(0)
-
-
-def _abandon_stdout() -> None:
-    """Let what is left to write go nowhere: Python would fail on it again when it closes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(KeyboardInterrupt):
@@ -75,8 +71,17 @@ class App(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its output may be cut short by its reader."""
-        with _readers_may_leave():
-            return super().invoke(ctx)
+        asked = bool(os.environ.get(TRACEBACK))
+        if asked:
+            show_tracebacks(ctx)
+        try:
+            with _readers_may_leave():
+                return super().invoke(ctx)
+        except AnisoError as error:
+            # What a user mistook has no cause, and where aniso noticed it tells them little.
+            if asked or error.__cause__ is not None:
+                log_traceback("command", error)
+            raise
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command and exit: 0 done, 1 error, 2 usage, 3 parts failed, 130 or 143 interrupted."""
@@ -88,8 +93,6 @@ class App(click.Group):
         try:
             sys.exit(super().main(args, **extra) or 0)
         except AnisoError as error:
-            if os.environ.get(TRACEBACK):
-                raise
             say(f"Error: {error}")
             sys.exit(1)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -114,7 +117,7 @@ class App(click.Group):
             try:
                 sys.stdout.flush()
             except OSError:
-                _abandon_stdout()
+                abandon(sys.stdout)
             sys.exit(1)
 
 
