@@ -464,3 +464,31 @@ def test_a_signal_leaves_nothing_behind(phase, sent, code, good_paths, tmp_path)
     if sent == signal.SIGINT:
         assert err.endswith("Interrupted; nothing was left half-written.\n")
     assert list(out.iterdir()) == []
+
+
+SWALLOWED = """
+import os, signal
+from aniso_core import Adapter, hookimpl
+
+def stopped(request):
+    try:
+        os.kill(os.getpid(), signal.{sent})
+        while True:
+            pass
+    except BaseException:
+        raise ImportError("half of it is missing")
+
+@hookimpl
+def aniso_adapters():
+    return [Adapter("strange", "", stopped)]
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_a_library_swallows_is_still_one(sent, code, install, measure):
+    """Where a library makes another error of an interrupt, the run is interrupted and blames nobody."""
+    install(SWALLOWED.format(sent=sent))
+    ran = measure("--adapter", "strange")
+    assert (ran.code, ran.out) == (code, "")
+    assert "Error" not in ran.err

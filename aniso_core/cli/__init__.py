@@ -35,6 +35,9 @@ _COMMANDS = {
 }
 
 
+_STOPPED = "aniso.stopped"  # what was raised as a signal came, in a command's meta
+
+
 @contextmanager
 def _readers_may_leave() -> Iterator[None]:
     """Exit 0 where the reader of stdout closed it; click would say 1."""
@@ -77,9 +80,11 @@ class App(click.Group):
         try:
             with _readers_may_leave():
                 return super().invoke(ctx)
-        except AnisoError as error:
+        except Exception as error:
+            if _STOPPED in ctx.meta:
+                raise ctx.meta[_STOPPED] from error
             # What a user mistook has no cause, and where aniso noticed it tells them little.
-            if asked or error.__cause__ is not None:
+            if isinstance(error, AnisoError) and (asked or error.__cause__ is not None):
                 log_traceback("command", error)
             raise
 
@@ -126,8 +131,15 @@ class App(click.Group):
 def main() -> None:
     """Profile how a language model's hidden states are spread out, layer by layer, and test claims about it."""
     # SIGTERM would skip the clean-up that removes a half-written run.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
+        signal.signal(signal.SIGINT, _stop)
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Interrupt the command, and note it: torch swallows an interrupt that comes while it imports numpy, and fails."""
+    stopped = _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_STOPPED] = stopped
+    raise stopped
