@@ -8,7 +8,7 @@ from typing import Any
 
 from aniso_core.contracts import MOST_KEPT, Metric
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.isolation import said
+from aniso_core.isolation import log_traceback, said
 from aniso_core.records import Array, Curve, Failure, KeptArray, Missing, PseudoValues, Site
 
 
@@ -38,8 +38,10 @@ class Answers:
     def _of(self, metric: Metric, text: str) -> Failure:
         return Failure("metric", metric.name, self.owners.get(metric.name, "unknown"), text)
 
-    def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str) -> None:
-        """Leave a gap, whatever was answered there, and note the metric as failed."""
+    def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str, error: BaseException | None = None) -> None:
+        """Leave a gap, whatever was answered there, and note the metric as failed; where it first did is logged."""
+        if error is not None and metric.name not in self.failures:
+            log_traceback(f"metric {metric.name}", error)
         self.values.pop(key, None)
         self.pseudo.pop(key, None)
         self.undefined[key] = f"failed: {reason}"

@@ -18,7 +18,7 @@ from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Re
 from aniso_core.documents import units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
-from aniso_core.isolation import isolated, said, waiting_for, watched
+from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
 from aniso_core.limits import require_timer
 from aniso_core.prereg import Registered
 from aniso_core.records import (
@@ -48,8 +48,13 @@ if TYPE_CHECKING:
 _FULL = 0.95
 """Share of tokens in a batch from which packing has nothing worth sparing."""
 
-Progress = Callable[[int, int], None]
-"""Told the tokens done and the tokens in all after each batch."""
+Progress = Callable[[str, int, int], object]
+"""Told the phase, the steps of it that are done and those there are: tokens of `forward`, sites and token sets of
+`spectra`, hypotheses of `inference`, reporters of `report`."""
+
+
+def unheard(_phase: str, _done: int, _total: int) -> None:
+    """Tell nobody how far a run is."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Plan:
 
 @watched()
 def profile(
-    probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, progress: Progress | None = None
+    probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, *, progress: Progress = unheard
 ) -> Profile:
     """Return the anisotropy profile of a model on documents.
 
@@ -111,12 +116,12 @@ def profile(
 
     passing = _Pass(probe, sites, fold, plan.batch_tokens)
     done = 0
+    progress("forward", done, tokenized.count)
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
         for number in passing.run(tokenized.windows):
             done += number
-            if progress is not None:
-                progress(done, tokenized.count)
-    measured = fold.ask(sites, plan.tokens)
+            progress("forward", done, tokenized.count)
+    measured = fold.ask(sites, plan.tokens, partial(progress, "spectra"))
     texts = Counter(document.text for document in documents)
     return Profile(
         model=probe.info,
@@ -251,6 +256,7 @@ def judge(  # noqa: PLR0913 - keyword arguments, each with a default
     owners: Mapping[str, str] | None = None,
     registered: Registered | None = None,
     time_limit: float | None = None,
+    progress: Progress = unheard,
 ) -> store.Judged:
     """Return the verdicts of each hypothesis over the profiles, the hypotheses that failed, and what they said.
 
@@ -261,8 +267,9 @@ def judge(  # noqa: PLR0913 - keyword arguments, each with a default
     import numpy as np
 
     given, watch = tuple(profiles), _Watch("hypothesis", owners or {}, time_limit)
-    verdicts = []
-    for hypothesis in hypotheses:
+    verdicts, asked = [], list(hypotheses)
+    for done, hypothesis in enumerate(asked):
+        progress("inference", done, len(asked))
         rng = np.random.default_rng([seed, *hypothesis.name.encode()])
         with watch.over(hypothesis.name):
             verdicts += [store.settled(verdict) for verdict in hypothesis.test(given, rng)]
@@ -276,13 +283,17 @@ def render(
     report: Report,
     owners: Mapping[str, str] | None = None,
     time_limit: float | None = None,
+    *,
+    progress: Progress = unheard,
 ) -> Rendered:
     """Return the files of each reporter, those that failed, and what they said; they are asked by their order.
 
     One that takes longer than `time_limit` seconds has failed.
     """
     files, watch = list(report.files), _Watch("reporter", owners or {}, time_limit)
-    for reporter in sorted(reporters, key=lambda r: r.order):
+    asked = sorted(reporters, key=lambda r: r.order)
+    for done, reporter in enumerate(asked):
+        progress("report", done, len(asked))
         verdicts = tuple(map(store.settled, report.verdicts))  # a copy, as the details of a verdict can be written to
         profiles, failures = tuple(report.profiles), tuple(report.failures)
         current = replace(report, profiles=profiles, verdicts=verdicts, files=tuple(files), failures=failures)
@@ -313,6 +324,7 @@ class _Watch:
                 yield
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             self.failures.append(about(said(error).rstrip(".")))
+            log_traceback(f"{self._kind} {name}", error)
 
 
 def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from aniso_core.answers import Answers, StatisticError, evaluate
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import NO_TOKENS, OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
-from aniso_core.isolation import isolated, said, waiting_for
+from aniso_core.isolation import isolated, log_traceback, said, waiting_for
 from aniso_core.limits import TimeLimitError
 from aniso_core.moments import SPECTRA, Moments, decompose
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
@@ -86,8 +86,16 @@ class Fold:
         finally:
             intake.join()
 
-    def ask(self, sites: Iterable[Site], token_sets: Sequence[str]) -> Measured:
-        """Return every metric at every site and token set, in the order in which they were asked for."""
+    def ask(
+        self,
+        sites: Iterable[Site],
+        token_sets: Sequence[str],
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> Measured:
+        """Return every metric at every site and token set, in the order in which they were asked for.
+
+        `progress` is told after each site and token set how many are done, and how many there are.
+        """
         answers = Answers(self._owners, max(self.units, default=-1) + 1)
         for metric in self._metrics:
             if metric.over in self._said:
@@ -98,6 +106,8 @@ class Fold:
         places = [Site(layer, stream) for stream, layers in by_stream.items() for layer in layers]
         spectra: list[Spectrum] = []
         known: dict[str, Moments] = {}
+        done, total = 0, len(places) * len(token_sets)
+        progress(done, total)
         while places:
             # What is asked of moments shows at the first site; from then on it is computed at several sites at once.
             together = _together(known.values())
@@ -107,6 +117,8 @@ class Fold:
             for results in asked:
                 for tokens in token_sets:
                     spectra += self._answer(results, tokens, answers)
+                    done += 1
+                    progress(done, total)
             if not known:
                 known = {tokens: found for tokens in token_sets for found in asked[0].moments(tokens)}
             places = places[together:]
@@ -157,6 +169,7 @@ class Fold:
                 raise
             self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
             self._failed[maker] = f"its statistic failed at {site.key}: {said(error)}"
+            log_traceback(f"statistic at {site.key}", error)
 
     @contextlib.contextmanager
     def _guarded(self, maker: Maker) -> Iterator[None]:
@@ -212,7 +225,7 @@ class Fold:
             except StatisticError as error:
                 answers.fail(metric, key, str(error))
             except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything
-                answers.fail(metric, key, said(error))
+                answers.fail(metric, key, said(error), error)
         for moments in held.moments(tokens):
             if "spectrum" in vars(moments):
                 yield Spectrum(held.site.stream, tokens, held.site.layer, moments.spectrum)

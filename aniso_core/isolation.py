@@ -117,6 +117,13 @@ def said(error: BaseException) -> str:
     return short(text if isinstance(error, TimeLimitError) else f"{type(error).__name__}: {text}", _LONGEST)
 
 
+def log_traceback(who: str, error: BaseException) -> None:
+    """Log where `who` failed, at level DEBUG of the logger `aniso`; nothing shows it unless somebody asks for it."""
+    import logging  # lists, which never fail, need not load it
+
+    logging.getLogger("aniso").debug("Where the %s failed:", who, exc_info=error)
+
+
 _waited_for: dict[int, tuple[str, float]] = {}
 """Whom each thread is waiting for, and since when."""
 

@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from email.message import Message
@@ -21,7 +22,7 @@ import pluggy
 from aniso_core import hookspecs
 from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
 from aniso_core.errors import AnisoError
-from aniso_core.isolation import isolated, said, waiting_for, watched
+from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
 from aniso_core.text import nearest_first, short, visible
 
 DISABLE = "ANISO_DISABLE_PLUGINS"
@@ -102,6 +103,8 @@ class Registry:
         """
         self.broken = list(broken)
         self.remarks, self.disabled = tuple(remarks), tuple(disabled)
+        self.seconds: Mapping[str, float] = {}
+        """How long each plugin took to load, by its name."""
         self._items: dict[tuple[str, str], Item] = {}
         claims: dict[tuple[str, str], list[Item]] = {}
         for item in items:
@@ -211,12 +214,13 @@ def registry() -> Registry:
     """Return the registry of the installed plugins, loaded once in a process."""
     plugins, items, broken, disabled = [], [], [], []
     remarks: list[str] = []
+    seconds: dict[str, float] = {}
     unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
     for point, plugin, requires in _entry_points():
         if unwanted & {plugin.name, plugin.distribution}:
             disabled.append(plugin)
             continue
-        who = f"plugin {plugin.name} ({plugin.release})"
+        who, started = f"plugin {plugin.name} ({plugin.release})", time.monotonic()
         try:
             _require_fitting(requires)
             with waiting_for(who), isolated(partial(_note, remarks, who)):
@@ -225,9 +229,13 @@ def registry() -> Registry:
             broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, str(error)))
         except Exception as error:  # noqa: BLE001 - a plugin may do anything at import
             broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, said(error)))
+            log_traceback(who, error)
         else:
             plugins.append(plugin)
-    return Registry(plugins, items, broken, remarks, disabled)
+        seconds[plugin.name] = time.monotonic() - started
+    found = Registry(plugins, items, broken, remarks, disabled)
+    found.seconds = seconds
+    return found
 
 
 def _note(remarks: list[str], who: str, text: str) -> None:

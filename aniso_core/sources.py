@@ -96,6 +96,15 @@ def weight_files(source: Source) -> list[Path]:
     return sorted(source.folder.glob("*.safetensors")) or sorted(source.folder.glob("*.bin"))
 
 
+def weights_size(model: str) -> int:
+    """Return the bytes of the weights of a model that is a folder or a `.gguf` file here, 0 where it is neither."""
+    path = Path(model)
+    if model and on_disk(Path.is_file, path):
+        return path.stat().st_size
+    found = weight_files(Source("folder", path, "")) if model and on_disk(Path.is_dir, path) else []
+    return sum(file.stat().st_size for file in found if file.is_file())
+
+
 def is_pickled(source: Source) -> bool:
     """Return whether the weights are in pickles alone."""
     return not any(path.suffix != ".bin" for path in weight_files(source))

@@ -153,7 +153,7 @@ def aniso(fresh_registry) -> Iterator[Callable[..., Ran]]:
     """Return a function that runs the command in this process; a traceback in it fails the test."""
     from aniso_core.cli import main
 
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     fresh_registry()
 
     def run(*args: object) -> Ran:
@@ -163,7 +163,8 @@ def aniso(fresh_registry) -> Iterator[Callable[..., Ran]]:
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 from conftest import FEW
+from terminals import ESCAPE, on_terminal
 
 from aniso_core.cli import parts
 
 ANISO = str(Path(sysconfig.get_path("scripts")) / "aniso")
 LISTS = ("adapters", "metrics", "hypotheses", "reporters", "prompts")
-ESCAPE = re.compile("\x1b")
-CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 # Names
 
@@ -264,72 +263,15 @@ def test_verdicts_on_published_profiles_fit_80_columns(name, aniso):
     assert all(v["because"] for v in verdicts)
 
 
-def _on_terminal(args: list[str], *, command: tuple[str, ...] = (ANISO,), **more: str) -> str:
-    """Return what a command shows on a terminal of 80 columns."""
-    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*command, *map(str, args)], stdout=theirs, stderr=theirs, env=os.environ | {"COLUMNS": "80"} | more
-    ) as run:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # Linux says EIO when the other side has closed
-                break
-            if not part:
-                break
-            shown += part
-        assert run.wait(timeout=60) == 0
-    os.close(ours)
-    return shown.decode()
-
-
 @pytest.mark.parametrize(
     "more", [{"NO_COLOR": "1", "TERM": "xterm-256color"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"]
 )
 def test_terminals_without_colour_get_no_escapes(more):
     """On a terminal that wants no colour or knows no codes, lists hold none and stay within its width."""
-    shown = _on_terminal(["metrics", "list"], **more)
+    shown = on_terminal(["metrics", "list"], **more)
     assert "isoscore" in shown
     assert not ESCAPE.search(shown)
     assert max(map(len, shown.splitlines())) <= 80
-
-
-def test_a_terminal_shows_a_model_being_opened_and_measured(neox, texts, tmp_path):
-    """On a terminal a bar tells how long a model has been opening, and the tokens and time that are left."""
-    args = ["profile", "--model", neox, "--prompts", texts, *FEW, "--reporter", "csv", "--out", tmp_path / "run"]
-    shown = _on_terminal(args, TERM="xterm-256color")
-    assert shown.endswith(f"{tmp_path / 'run'}\r\n")
-    plain = CODE.sub("", shown)
-    assert re.search(r"\ropening ━+ 0:00:0\d", plain)
-    assert re.search(r"\rmeasuring ━+ [\d,]+/[\d,]+ tokens, left (0:00:00|-:--:--)", plain)
-    assert max(len(line) for line in re.split(r"[\r\n]+", plain) if "━" in line) <= 80
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
-
-
-@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["dumb", "quiet"])
-def test_whoever_wants_no_bars_gets_none(quiet, neox, texts, tmp_path):
-    """A terminal that cannot redraw a line gets the lines of a pipe, and with --quiet any gets the path alone."""
-    args = ["profile", "--model", neox, "--prompts", texts, *FEW, "--reporter", "csv", "--out", tmp_path / "run"]
-    shown = _on_terminal([*args, *quiet], TERM="xterm-256color" if quiet else "dumb")
-    assert not ESCAPE.search(shown)
-    assert [line.split(" ")[0] for line in shown.splitlines()[:-1]] == ([] if quiet else ["Read", "Opening", "Note:"])
-
-
-def test_a_bar_gives_way_to_the_bars_of_others():
-    """What others write to stderr while a model is opened stands on a line of its own, and the bar comes back."""
-    code = (
-        "import sys, time\nfrom aniso_core.cli import progress\nprogress._SILENCE = 0.2\n"
-        "with progress.opening(shown=True):\n    time.sleep(0.5)\n    print('fetching 1', file=sys.stderr)\n"
-        "    print('fetching 2', file=sys.stderr)\n    time.sleep(1)\nprint('done')\n"
-    )
-    shown = CODE.sub("", _on_terminal([code], command=(sys.executable, "-c"), TERM="xterm-256color"))
-    before, after = re.split(r"\rfetching 1\r\nfetching 2\r\n", shown)
-    assert "opening" in before
-    assert "opening" in after
-    assert shown.endswith("\rdone\r\n")
 
 
 def test_the_collector_is_left_as_it_was():
@@ -522,3 +464,31 @@ def test_a_signal_leaves_nothing_behind(phase, sent, code, good_paths, tmp_path)
     if sent == signal.SIGINT:
         assert err.endswith("Interrupted; nothing was left half-written.\n")
     assert list(out.iterdir()) == []
+
+
+SWALLOWED = """
+import os, signal
+from aniso_core import Adapter, hookimpl
+
+def stopped(request):
+    try:
+        os.kill(os.getpid(), signal.{sent})
+        while True:
+            pass
+    except BaseException:
+        raise ImportError("half of it is missing")
+
+@hookimpl
+def aniso_adapters():
+    return [Adapter("strange", "", stopped)]
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_a_library_swallows_is_still_one(sent, code, install, measure):
+    """Where a library makes another error of an interrupt, the run is interrupted and blames nobody."""
+    install(SWALLOWED.format(sent=sent))
+    ran = measure("--adapter", "strange")
+    assert (ran.code, ran.out) == (code, "")
+    assert "Error" not in ran.err

@@ -405,7 +405,7 @@ ADAPTERS = {
     "tokenizes nothing": (
         "tokenize(self, *given, **more): return None",
         "return Mine(open_model(request))",
-        "AttributeError: 'NoneType' object has no attribute 'windows'",
+        "AttributeError: 'NoneType' object has no attribute 'count'",
     ),
     "reads nothing": (
         "reading(self, sites, sink): raise SystemExit(1)",

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from aniso_core.cli.say import TRACEBACK, say
+from aniso_core.cli.say import TRACEBACK, abandon, say, show_tracebacks
 from aniso_core.errors import AnisoError
+from aniso_core.isolation import log_traceback
 
 _COMMANDS = {
     "profile": "profile:profile",
@@ -34,19 +35,17 @@ _COMMANDS = {
 }
 
 
+_STOPPED = "aniso.stopped"  # what was raised as a signal came, in a command's meta
+
+
 @contextmanager
 def _readers_may_leave() -> Iterator[None]:
     """Exit 0 where the reader of stdout closed it; click would say 1."""
     try:
         yield
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon(sys.stdout)
         sys.exit(0)
-
-
-def _abandon_stdout() -> None:
-    """Let what is left to write go nowhere: Python would fail on it again when it closes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(KeyboardInterrupt):
@@ -75,8 +74,19 @@ class App(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its output may be cut short by its reader."""
-        with _readers_may_leave():
-            return super().invoke(ctx)
+        asked = bool(os.environ.get(TRACEBACK))
+        if asked:
+            show_tracebacks(ctx)
+        try:
+            with _readers_may_leave():
+                return super().invoke(ctx)
+        except Exception as error:
+            if _STOPPED in ctx.meta:
+                raise ctx.meta[_STOPPED] from error
+            # What a user mistook has no cause, and where aniso noticed it tells them little.
+            if isinstance(error, AnisoError) and (asked or error.__cause__ is not None):
+                log_traceback("command", error)
+            raise
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command and exit: 0 done, 1 error, 2 usage, 3 parts failed, 130 or 143 interrupted."""
@@ -88,8 +98,6 @@ class App(click.Group):
         try:
             sys.exit(super().main(args, **extra) or 0)
         except AnisoError as error:
-            if os.environ.get(TRACEBACK):
-                raise
             say(f"Error: {error}")
             sys.exit(1)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -114,7 +122,7 @@ class App(click.Group):
             try:
                 sys.stdout.flush()
             except OSError:
-                _abandon_stdout()
+                abandon(sys.stdout)
             sys.exit(1)
 
 
@@ -123,8 +131,15 @@ class App(click.Group):
 def main() -> None:
     """Profile how a language model's hidden states are spread out, layer by layer, and test claims about it."""
     # SIGTERM would skip the clean-up that removes a half-written run.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
+        signal.signal(signal.SIGINT, _stop)
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Interrupt the command, and note it: torch swallows an interrupt that comes while it imports numpy, and fails."""
+    stopped = _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_STOPPED] = stopped
+    raise stopped

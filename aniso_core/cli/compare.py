@@ -10,7 +10,7 @@ from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import tell_remarks
 from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences
-from aniso_core.cli.say import out, out_json, paragraph, plugins, say, table
+from aniso_core.cli.say import note, out, out_json, paragraph, plugins, table, talking
 from aniso_core.comparing import differences
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile, Verdict
@@ -37,6 +37,7 @@ class Row:
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
 @seeded
 @click.option("--json", "as_json", is_flag=True, help="Write models, notes and verdicts as JSON, with all fields.")
+@talking()
 def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
     """Compare two runs or more, if they can be compared; RUN is a run directory or published:NAME."""
     if len(runs) == 1:
@@ -66,7 +67,7 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
         out("")
         tell(shown)
         if not shown:
-            say("Note: no hypothesis compares these models; `aniso test` judges each alone.")
+            note("Note: no hypothesis compares these models; `aniso test` judges each alone.")
     end(judged.failures)
 
 
@@ -86,7 +87,7 @@ def _row(profile: Profile) -> Row:
 
 
 def _show(rows: Sequence[Row]) -> None:
-    out("Top-eigenvalue share over the layers, view paper, all tokens\n")
+    paragraph("Top-eigenvalue share over the layers, view paper, all tokens", "")
     table(
         ("model", "norm", "layers", "L*", "max", "range"),
         [

@@ -23,7 +23,7 @@ from aniso_core.text import nearest_first, short, visible
 F = TypeVar("F", bound=Callable[..., object])
 
 _LARGEST = 1_000_000  # bytes of a file that is read; an honest one has a few thousand
-_OUTPUT = {"folder", "as_json", "quiet"}
+_OUTPUT = {"folder", "as_json", "quiet", "verbose"}
 """Options that say where results go and not what is measured; a run's file leaves them out."""
 _PERMISSIONS = {"allow_pickle", "trust_remote_code"}
 """Options that let a model run code: a file that somebody sent must not grant them unseen."""
@@ -46,8 +46,8 @@ def require_permitted(context: click.Context) -> None:
     """Raise AnisoError where a file grants what only the command line may."""
     for option in _options(context.command):
         name = str(option.name)
-        given = context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP and context.params[name]
-        if name in _PERMISSIONS and given:
+        from_file = context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+        if name in _PERMISSIONS and from_file and (given := context.params[name]):
             flag = f"--{_key(option)}" + ("" if option.is_flag else f" {visible(given)}")
             message = f"The file asks for {flag}, which no file may grant; say it on the command line if you mean it."
             raise AnisoError(message)
@@ -122,7 +122,7 @@ def _checked(content: dict[str, Any], options: Mapping[str, click.Option], path:
 
 def _options(command: click.Command) -> Iterator[click.Option]:
     for option in command.params:
-        if isinstance(option, click.Option) and option.expose_value:
+        if isinstance(option, click.Option) and option.name != "config":
             yield option
 
 

@@ -9,7 +9,7 @@ import click
 from aniso_core import store
 from aniso_core.cli.completion import repeatable
 from aniso_core.cli.runs import find_profile, runs_given, told_apart
-from aniso_core.cli.say import plugins, say
+from aniso_core.cli.say import plugins, say, talking
 from aniso_core.errors import AnisoError
 from aniso_core.export import Selection, to_csv, to_json, to_latex
 from aniso_core.plugins import Registry
@@ -43,6 +43,7 @@ _LOWER = "lower is more anisotropic"
     help="Token set to write; may be repeated. [default: all of them; latex: all]",
 )
 @click.option("--out", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: stdout]")
+@talking()
 def export(runs: tuple[str, ...], format_: str, path: Path | None, **named: tuple[str, ...]) -> None:
     """Write tidy rows, one a number, or as latex a table of where metrics are largest, one line a model.
 

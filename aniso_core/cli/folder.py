@@ -13,7 +13,7 @@ import click
 from aniso_core import folder as stored
 from aniso_core import store
 from aniso_core.cli.completion import completing
-from aniso_core.cli.say import out, out_json, say, table
+from aniso_core.cli.say import note, out, out_json, say, table, talking
 from aniso_core.errors import AnisoError
 from aniso_core.folder import Entry
 from aniso_core.records import Profile
@@ -58,6 +58,7 @@ class Wanted(NamedTuple):
     help="Only runs that started at this time (UTC) or later, as 2026-01-02 or 2026-01-02T03:04:05.",
 )
 @as_json
+@talking(verbose=False)
 def listed(folder: Path, *, as_json: bool, **chosen: Any) -> None:
     """List the runs of FOLDER (default: runs) in the order in which they were measured.
 
@@ -67,7 +68,7 @@ def listed(folder: Path, *, as_json: bool, **chosen: Any) -> None:
     found = []
     for entry in stored.entries(folder):
         if isinstance(entry, AnisoError):
-            say(f"Note: {entry}")
+            note(f"Note: {entry}")
         elif wanted.fits(entry):
             found.append(entry)
     found.sort(key=lambda entry: (entry.started, entry.run))

@@ -9,7 +9,7 @@ import click
 
 from aniso_core.cli.completion import completing
 from aniso_core.cli.parts import published
-from aniso_core.cli.say import out, out_json, table
+from aniso_core.cli.say import out, out_json, table, talking
 from aniso_core.cli.say import plugins as loaded
 from aniso_core.plugins import DISABLE, Item
 
@@ -89,6 +89,7 @@ prompts: Callable[..., Any] = _group("prompts", "prompt sets")
 
 @click.command()
 @as_json
+@talking()
 def plugins(*, as_json: bool) -> None:
     """List the installed plugins: state, version, and what each provides."""
     found = loaded()

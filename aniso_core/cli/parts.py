@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from aniso_core.cli.say import TRACEBACK, say
+from aniso_core.cli.say import TRACEBACK, loudness, note
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import isolated, said
@@ -43,15 +43,15 @@ def tell_standing(
     if registered is None:
         return
     count = sum(verdict.standing == "confirmatory" for verdict in verdicts)
-    say(f"Preregistered {registered.registered}, SHA-256 {registered.sha256[:12]}: {count} confirmatory.")
+    note(f"Preregistered {registered.registered}, SHA-256 {registered.sha256[:12]}: {count} confirmatory.")
     for claim, reason in unmet(verdicts, registered, profiles, seed):
-        say(f"Note: claim {short(claim.id)} has no confirmatory verdict: {reason}.")
+        note(f"Note: claim {short(claim.id)} has no confirmatory verdict: {reason}.")
 
 
-def find_prompts(known: Registry, wanted: str, encoding: str, *, loud: bool) -> tuple[str, Sequence[Document]]:
+def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
     """Return the name and documents of a prompt set or of a file; raises AnisoError where it is neither."""
     if wanted in known.names("prompts"):
-        with blaming(f"prompt set {wanted}", known.distribution("prompts", wanted), loud=loud):
+        with blaming(f"prompt set {wanted}", known.distribution("prompts", wanted)):
             documents = list(known.prompts(wanted).load())
             try:
                 return wanted, check_documents(documents)
@@ -65,9 +65,9 @@ def find_prompts(known: Registry, wanted: str, encoding: str, *, loud: bool) -> 
 
 
 def tell_remarks(remarks: Sequence[Failure]) -> None:
-    """Say what plugins' parts printed and warned of."""
+    """Say what plugins' parts printed and warned of, unless quiet is wanted."""
     for remark in remarks:
-        say(f"Note: the {remark.kind} {remark.name} ({remark.distribution}) {remark.reason}")
+        note(f"Note: the {remark.kind} {remark.name} ({remark.distribution}) {remark.reason}")
 
 
 def about(known: Registry, profiles: Sequence[Profile], verdicts: Sequence[Verdict]) -> tuple[About, ...]:
@@ -88,12 +88,13 @@ def about(known: Registry, profiles: Sequence[Profile], verdicts: Sequence[Verdi
     )
 
 
-def show(files: Sequence[ReportFile]) -> None:
-    """Write to stderr the files that reporters mean for the terminal."""
-    for file in files:
-        if file.show:
-            for line in file.data.decode().splitlines():
-                say(line.expandtabs())
+def show(files: Sequence[ReportFile]) -> str:
+    """Write to stderr the files that reporters mean for the terminal, unless quiet is wanted; return what was shown."""
+    texts = [file.data.decode() for file in files if file.show and loudness() != "quiet"]
+    for text in texts:
+        for line in text.splitlines():
+            note(line.expandtabs())
+    return " ".join(" ".join(texts).split())
 
 
 def published(adapter: Item) -> dict[str, Profile]:
@@ -108,18 +109,10 @@ def published(adapter: Item) -> dict[str, Profile]:
 
 
 @contextmanager
-def blaming(part: str, distribution: str, *, loud: bool = True) -> Iterator[None]:
-    """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already.
-
-    What it prints and warns of is said where `loud`.
-    """
-
-    def tell(text: str) -> None:
-        if loud:
-            say(f"Note: the {part} ({distribution}) {text}")
-
+def blaming(part: str, distribution: str) -> Iterator[None]:
+    """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already."""
     try:
-        with isolated(tell):
+        with isolated(lambda text: note(f"Note: the {part} ({distribution}) {text}")):
             yield
     except AnisoError:
         raise

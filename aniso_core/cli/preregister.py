@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from aniso_core import prereg
-from aniso_core.cli.say import out, plugins, say
+from aniso_core.cli.say import note, out, plugins, talking
 from aniso_core.errors import AnisoError
 from aniso_core.text import visible
 
@@ -20,6 +20,7 @@ from aniso_core.text import visible
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; must be absent. [default: FILE with the ending .prereg.json]",
 )
+@talking(verbose=False)
 def preregister(file: Path, path: Path | None) -> None:
     """Fix the claims of a TOML file, with the time and a hash, before the model is measured.
 
@@ -39,5 +40,5 @@ def preregister(file: Path, path: Path | None) -> None:
     prereg.require_testable(registered, hypotheses, file)
     target = path or file.with_suffix(".prereg.json")
     prereg.save(target, registered)
-    say(f"SHA-256 {registered.sha256}")
+    note(f"SHA-256 {registered.sha256}")
     out(str(target))

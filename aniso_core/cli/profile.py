@@ -1,7 +1,7 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,14 +25,14 @@ from aniso_core.cli.parts import (
     tell_remarks,
     tell_standing,
 )
-from aniso_core.cli.progress import measuring, opening
+from aniso_core.cli.progress import Phases, following
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
-from aniso_core.cli.say import out, out_json, plugins, say
+from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
-from aniso_core.records import STREAMS, Profile, Report
-from aniso_core.sources import on_disk
+from aniso_core.records import STREAMS, Failure, Profile, Report
+from aniso_core.sources import on_disk, weights_size
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
 
@@ -126,7 +126,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 )
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
-@click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@talking()
 @configured()
 @click.pass_context
 @seldom_collecting()
@@ -153,54 +153,63 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
-    loud, limit = not chosen["quiet"], chosen["time_limit"]
-    prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"], loud=loud)
+    limit = chosen["time_limit"]
+    prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
     if chosen["folder"] is not None:
         store.refuse_existing(chosen["folder"])
-    if loud and prompts_name not in known.names("prompts"):
-        say(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
+    if prompts_name not in known.names("prompts"):
+        note(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
     _refuse_other_preset(known, adapter, chosen["model"])
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
-    probe = _opened(adapter, chosen, named, loud=loud)
-    with measuring(shown=loud) as progress, blaming(*named, loud=loud):
-        measured = engine.profile(probe, documents, plan, prompts_name, progress)
-    measured = prereg.noted(measured, registered)
-    _remark(measured, plan, loud=loud)
-    folder = chosen["folder"] or default_folder(measured)
-    owners = known.owners("hypothesis")
-    judged = engine.judge(hypotheses, [measured], plan.seed, owners=owners, registered=registered, time_limit=limit)
-    request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
-    used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
-    used |= {
-        kind: tuple(part.name for part in parts)
-        for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
-    }
-    config = written(context.command, used, folder)
-    records = store.run_files(measured, judged, request, config)
-    failures = (*measured.failures, *judged.failures)
-    report = Report(
-        [measured],
-        judged.verdicts,
-        records,
-        failures,
-        measured.provenance.started,
-        about(known, [measured], judged.verdicts),
-        [command(request)],
-        *styles,
-    )
-    made = draw(reporters, report, known, limit)
-    if made.failures or made.remarks:
-        whole = replace(judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks))
-        records = store.run_files(measured, whole, request, config)
-    store.save(folder, records, made.files)
-    sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
-    if loud:
-        tell_remarks((*judged.remarks, *made.remarks, *sent.remarks))
-        show((*made.files, *sent.files))
-        tell_standing(judged.verdicts, registered, [measured], plan.seed)
+    with following(shown=loudness() != "quiet") as progress:
+        probe = _opened(adapter, chosen, named, progress)
+        with blaming(*named):
+            measured = engine.profile(probe, documents, plan, prompts_name, progress=progress)
+        measured = prereg.noted(measured, registered)
+        _remark(measured, plan)
+        folder = chosen["folder"] or default_folder(measured)
+        judged = engine.judge(
+            hypotheses,
+            [measured],
+            plan.seed,
+            owners=known.owners("hypothesis"),
+            registered=registered,
+            time_limit=limit,
+            progress=progress,
+        )
+        request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "folder"}}
+        used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
+        used |= {
+            kind: tuple(part.name for part in parts)
+            for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
+        }
+        config = written(context.command, used, folder)
+        records = store.run_files(measured, judged, request, config)
+        failures = (*measured.failures, *judged.failures)
+        report = Report(
+            [measured],
+            judged.verdicts,
+            records,
+            failures,
+            measured.provenance.started,
+            about(known, [measured], judged.verdicts),
+            [command(request)],
+            *styles,
+        )
+        made = draw(reporters, report, known, limit, progress)
+        if made.failures or made.remarks:
+            whole = replace(
+                judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks)
+            )
+            records = store.run_files(measured, whole, request, config)
+        store.save(folder, records, made.files)
+        sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
+    detail(f"Took {', '.join(f'{phase} {seconds:.1f} s' for phase, seconds in progress.seconds())}.")
+    tell_remarks((*judged.remarks, *made.remarks, *sent.remarks))
+    shown = show((*made.files, *sent.files))
+    tell_standing(judged.verdicts, registered, [measured], plan.seed)
     troubles = (*failures, *made.failures, *sent.failures)
-    for failure in troubles:
-        say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
+    _tell_failures(troubles, shown)
     if chosen["as_json"]:
         told = store.to_plain(judged.verdicts)
         out_json(
@@ -210,6 +219,14 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         out(str(folder))
     if troubles:
         sys.exit(PARTLY_FAILED)
+
+
+def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
+    """Say which plugins' parts failed, but for those that reporters have just shown with their reasons."""
+    for failure in failures:
+        if not all(" ".join(visible(text).split()) in shown for text in (failure.name, failure.reason)):
+            part = f"{failure.kind} {failure.name} ({failure.distribution})"
+            say(f"The {part} failed: {failure.reason}; the rest is whole.")
 
 
 _REQUESTED = (
@@ -225,15 +242,15 @@ _REQUESTED = (
 )
 
 
-def _opened(adapter: Adapter, chosen: Mapping[str, Any], named: tuple[str, str], *, loud: bool) -> Probe:
+def _opened(adapter: Adapter, chosen: Mapping[str, Any], named: tuple[str, str], progress: Phases) -> Probe:
     """Return the model that was chosen; `named` are the adapter and its distribution, as messages call them."""
-    if loud:
-        say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
-    with opening(shown=loud), blaming(*named, loud=loud):
+    note(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
+    progress("load", 0, weights_size(chosen["model"] or ""))
+    with blaming(*named):
         probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
-        notes = probe.info.notes
-    for note in notes if loud else ():
-        say(f"Note: {note}.")
+        info = probe.info
+    for said in info.notes:
+        note(f"Note: {said}.")
     return probe
 
 
@@ -289,19 +306,18 @@ def _plain(value: Any) -> Any:
     return visible(value) if isinstance(value, str | Path) else value
 
 
-def _remark(measured: Profile, plan: engine.Plan, *, loud: bool) -> None:
-    if not loud:
-        return
+def _remark(measured: Profile, plan: engine.Plan) -> None:
     prompts, made = measured.prompts, measured.provenance
     tell_remarks(measured.remarks)
     if made.batch_tokens < plan.batch_tokens:
-        say(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
+        note(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
     if plan.kernels == "fast":
-        say(f"Note: with --kernels fast the model ran on these: {made.kernels}.")
+        note(f"Note: with --kernels fast the model ran on these: {made.kernels}.")
     if prompts is None:
         return
+    detail(f"Measured in batches of at most {made.batch_tokens:,} tokens, kernels {made.kernels}.")
     if prompts.duplicates:
-        say(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another and add nothing new.")
+        note(f"Note: {prompts.duplicates} of {prompts.documents} documents repeat another and add nothing new.")
     if prompts.windows > prompts.documents:
         split = f"split into {prompts.windows} windows of at most {prompts.max_length} tokens"
-        say(f"Note: {prompts.documents} documents were {split}.")
+        note(f"Note: {prompts.documents} documents were {split}.")

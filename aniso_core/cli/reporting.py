@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from aniso_core import engine, store
 from aniso_core.api import DEFAULT
 from aniso_core.contracts import Reporter
-from aniso_core.engine import Rendered
+from aniso_core.engine import Progress, Rendered, unheard
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.records import FigureStyle, Report
@@ -66,10 +66,16 @@ def find_reporters(known: Registry, names: Sequence[str]) -> list[Reporter]:
     return list(dict.fromkeys(reporter for some in asked for reporter in some))
 
 
-def draw(reporters: Sequence[Reporter], report: Report, known: Registry, limit: float | None = None) -> Rendered:
+def draw(
+    reporters: Sequence[Reporter],
+    report: Report,
+    known: Registry,
+    limit: float | None = None,
+    progress: Progress = unheard,
+) -> Rendered:
     """Return what the reporters make that do not send; each may take `limit` seconds."""
     drawing = [reporter for reporter in reporters if not reporter.sends]
-    return engine.render(drawing, report, known.owners("reporter"), limit)
+    return engine.render(drawing, report, known.owners("reporter"), limit, progress=progress)
 
 
 def send(

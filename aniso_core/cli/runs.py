@@ -23,7 +23,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
-from aniso_core.cli.say import out, out_json, paragraph, plugins, say
+from aniso_core.cli.say import note, out, out_json, paragraph, plugins, say, talking
 from aniso_core.comparing import differences
 from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
@@ -45,6 +45,7 @@ seeded = click.option("--seed", type=click.IntRange(min=0), default=0, show_defa
 @seeded
 @preregistered()
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
+@talking()
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prereg: Path | None, as_json: bool) -> None:
     """Judge stored runs again, together where there are several; RUN is a run directory or published:NAME."""
     registered = None if prereg is None else read(prereg)
@@ -72,6 +73,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
     type=click.Path(path_type=Path),
     help="New folder to write. [default: the run's own report/; several runs need it]",
 )
+@talking()
 @seldom_collecting()
 def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str, ...], folder: Path | None) -> None:
     """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
@@ -189,7 +191,7 @@ def _first_and_others(pairs: list[str]) -> str:
 
 def _note_differences(profiles: Sequence[Profile]) -> None:
     for pair, difference in told_differences(profiles):
-        say(f"Note: {pair}: {difference}")
+        note(f"Note: {pair}: {difference}")
 
 
 def told_apart(profiles: Sequence[Profile], runs: Sequence[str]) -> list[Profile]:
@@ -209,7 +211,7 @@ def _published(known: Registry, name: str) -> Profile:
         try:
             found |= published(item)
         except AnisoError as error:  # others have profiles too
-            say(f"Note: {error}")
+            note(f"Note: {error}")
     if name not in found:
         listed = ", ".join(nearest_first(name, found)) or "none"
         message = f"There is no published profile {visible(name)!r}; the published profiles are {listed}."

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aniso_core.records import PAPER, Profile, Report, ReportFile, Verdict
-from aniso_core.text import visible
+from aniso_core.text import short, visible
 from aniso_core.words import paragraphs, told
 from aniso_report import layers, reading, summary, words
-from aniso_report.layers import number
+from aniso_report.layers import number, whole
 from aniso_report.names import labels
 from aniso_report.sparkline import sparkline
 
@@ -34,7 +34,7 @@ def render(report: Report) -> Iterator[ReportFile]:
         _profile(console, profile, label)
     if len(report.profiles) > 1:
         _comparison(console, report.profiles)
-    _verdicts(console, report.verdicts)
+    _verdicts(console, report)
     for failed in report.failures:
         _paragraph(console, f"Failed: {words.failure(failed)}", "! ")
     lines = (line.rstrip() for line in out.getvalue().splitlines())
@@ -73,7 +73,8 @@ def _sparklines(console: Console, profile: Profile) -> None:
         lowest, highest = np.nanmin(curve.array()), np.nanmax(curve.array())
         where = str(curve.layers[int(np.nanargmax(curve.array()))])
         line = sparkline(curve.values, _SPARK)
-        table.add_row(visible(curve.metric), line, number(float(lowest)), number(float(highest)), where)
+        ends = (number(float(value), whole=whole(curve)) for value in (lowest, highest))
+        table.add_row(visible(curve.metric), line, *ends, where)
     console.print(table)
     console.print()
 
@@ -102,13 +103,25 @@ def _comparison(console: Console, profiles: Sequence[Profile]) -> None:
     console.print(table)
 
 
-def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
-    if verdicts:
-        console.print()
-        _paragraph(console, "Verdicts")
-    for heading, verdict in paragraphs(verdicts):
+def _verdicts(console: Console, report: Report) -> None:
+    """Print what there is to say of each verdict, and in one sentence which claims lack the metric that they are on."""
+    if not report.verdicts:
+        return
+    console.print()
+    _paragraph(console, "Verdicts")
+    measured = {curve.metric for profile in report.profiles for curve in profile.curves}
+    lacking = {each.name: each.metric for each in report.about if each.metric and each.metric not in measured}
+
+    def is_moot(verdict: Verdict) -> bool:
+        return verdict.outcome == "not_testable" and verdict.hypothesis in lacking
+
+    for heading, verdict in paragraphs([verdict for verdict in report.verdicts if not is_moot(verdict)]):
         _paragraph(console, heading, "  ")
         _paragraph(console, told(verdict), "    ")
+    names = dict.fromkeys(verdict.hypothesis for verdict in report.verdicts if is_moot(verdict))
+    if names:
+        said = ", ".join(f"{short(name)} ({short(lacking[name])})" for name in names)
+        _paragraph(console, f"Not testable, as their metric was not measured: {said}.", "  ")
 
 
 def _table(headings: Sequence[str], left: int = 0) -> Table:

@@ -60,21 +60,28 @@ def rows(profile: Profile) -> tuple[list[int], str]:
     return sorted(shown), f"Every {_ordinal(step)} of {last + 1} states, each L*, and the last two."
 
 
-def number(value: float | None) -> str:
-    """Return a number in at most seven characters and three digits or more, empty for none."""
+def number(value: float | None, *, whole: bool = False) -> str:
+    """Return a number in at most seven characters and three digits or more, a `whole` one as it is; empty for none."""
     if value is None:
         return ""
     size = abs(value)
+    if whole and size < 1e6:  # noqa: PLR2004 - six digits and a sign
+        return f"{value:.0f}"
     if size >= 1e5 or 0 < size < 1e-3:  # noqa: PLR2004 - where digits no longer fit
         return f"{value:.1e}"
     return f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:.0f}"  # noqa: PLR2004 - digits
+
+
+def whole(curve: Curve) -> bool:
+    """Return whether a curve counts something: each value that it has is a whole number."""
+    return all(value is None or float(value).is_integer() for value in curve.values)
 
 
 def _cells(profile: Profile, curve: Curve) -> tuple[str, ...]:
     peak = reading.peak(profile, curve.stream, curve.tokens, curve.metric) if curve.metric == SHARE else None
     star = peak.layer if peak else None
     return tuple(
-        number(curve.at(layer)) + ("*" if layer == star else " " if star is not None else "")
+        number(curve.at(layer), whole=whole(curve)) + ("*" if layer == star else " " if star is not None else "")
         for layer in range(profile.model.layers + 1)
     )
 
