@@ -156,12 +156,13 @@ def test_quick_commands_succeed(page, line):
 def test_documented_commands_exist(page, line, monkeypatch):
     """A documented command line names commands and options that there are."""
     monkeypatch.setattr(config, "_content", lambda _: {})  # the files of options in the pages are nowhere
-    command, context, words = cli.main, click.Context(cli.main, info_name="aniso"), shlex.split(line)[1:]
-    while isinstance(command, click.Group):
-        name, *words = words
-        command = command.get_command(context, name)
-        assert command is not None, f"{page}: there is no command {name}"
-    assert command.make_context(name, words, parent=context).params is not None
+    command, words = cli.main, shlex.split(line)[1:]
+    with click.Context(cli.main, info_name="aniso") as context:
+        while isinstance(command, click.Group):
+            name, *words = words
+            command = command.get_command(context, name)
+            assert command is not None, f"{page}: there is no command {name}"
+        assert command.make_context(name, words, parent=context).params is not None
 
 
 def test_reference_is_what_the_docstrings_say():
