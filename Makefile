@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 WEIGHTS := .cache/smollm2
-BENCHMARKS := startup speed documents prompts memory accuracy left_out scaling
+BENCHMARKS := startup third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: profile test test-real lint reference bench bench-statistics weights
+.PHONY: profile test test-real lint reference bench bench-statistics bench-agreement weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -34,6 +34,9 @@ bench: $(VENV)/ready $(WEIGHTS)/ready
 bench-statistics: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_rates.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rates_from_states.py
+
+bench-agreement: $(VENV)/ready
+	$(BIN)/python benchmarks/agreement.py
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)

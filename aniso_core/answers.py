@@ -1,21 +1,15 @@
 """What a fold is told when it asks its metrics: values, gaps, pseudo-values and failures, gathered into curves."""
 
-import contextlib
-import io
 import math
 import numbers
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aniso_core.contracts import MOST_KEPT, Metric
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.limits import TimeLimitError
+from aniso_core.isolation import said
 from aniso_core.records import Array, Curve, Failure, KeptArray, Missing, PseudoValues, Site
-from aniso_core.text import visible
 
 
 class StatisticError(Exception):
@@ -26,7 +20,7 @@ class StatisticError(Exception):
 class Answers:
     """The values, gaps and failures that gather while a fold is asked, by (metric, site, token set)."""
 
-    owner: Callable[[Metric], str]
+    owners: Mapping[str, str]
     units: int
     pseudo: dict[tuple[str, Site, str], Mapping[int, float]] = field(default_factory=dict)
     no_interval: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -39,17 +33,17 @@ class Answers:
 
     def remark(self, metric: Metric, text: str) -> None:
         """Note what a metric said, the first time that it says something."""
-        self.remarks.setdefault(metric.name, Failure("remark", metric.name, self.owner(metric), text))
+        self.remarks.setdefault(metric.name, self._of(metric, text))
 
-    def forget(self, key: tuple[str, Site, str]) -> None:
-        """Take back a value."""
-        self.values.pop(key, None)
-        self.pseudo.pop(key, None)
+    def _of(self, metric: Metric, text: str) -> Failure:
+        return Failure("metric", metric.name, self.owners.get(metric.name, "unknown"), text)
 
     def fail(self, metric: Metric, key: tuple[str, Site, str], reason: str) -> None:
-        """Leave a gap and note the metric as failed."""
+        """Leave a gap, whatever was answered there, and note the metric as failed."""
+        self.values.pop(key, None)
+        self.pseudo.pop(key, None)
         self.undefined[key] = f"failed: {reason}"
-        self.failures.setdefault(metric.name, Failure("metric", metric.name, self.owner(metric), reason))
+        self.failures.setdefault(metric.name, self._of(metric, reason))
 
     def keep(self, metric: Metric, key: tuple[str, Site, str], results: Sequence[Any]) -> None:
         """Keep the array of a metric; raises TypeError or ValueError where it is none that can be kept."""
@@ -71,10 +65,7 @@ class Answers:
         if (name, site.stream, tokens) in self.no_interval:
             return
         try:
-            with quiet_plugin():
-                self.pseudo[key] = pseudo_values(metric, value, results, without)
-        except TimeLimitError:
-            raise
+            self.pseudo[key] = pseudo_values(metric, value, results, without)
         except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything on less than all
             reason = str(error) if isinstance(error, UndefinedMetricError) else said(error)
             self.no_interval[name, site.stream, tokens] = reason
@@ -115,8 +106,7 @@ class Answers:
 
 def evaluate(metric: Metric, *results: Any) -> float:
     """Return the metric's value; raises TypeError or ValueError where it is no finite real number."""
-    with quiet_plugin():
-        value = metric.of(*results)
+    value = metric.of(*results)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         message = f"returned {type(value).__name__}, wanted a real number"
         raise TypeError(message)
@@ -131,49 +121,11 @@ def evaluate_array(metric: Metric, *results: Any) -> Array:
     """Return the metric's array; raises TypeError or ValueError where it is not float64, finite and small enough."""
     import numpy as np
 
-    with quiet_plugin():
-        array = metric.of(*results)
+    array = metric.of(*results)
     if not isinstance(array, np.ndarray) or array.dtype != np.float64:
         message = f"returned {getattr(array, 'dtype', type(array).__name__)}, wanted an array of float64"
         raise TypeError(message)
     if not 0 < array.size <= MOST_KEPT or not np.isfinite(array).all():
         message = f"returned an array of shape {array.shape}, wanted 1 to {MOST_KEPT} finite numbers"
         raise ValueError(message)
-    return np.ascontiguousarray(array)
-
-
-@contextlib.contextmanager
-def quiet_plugin() -> Iterator[None]:
-    """Keep what a plugin prints off stdout, where data goes, and its warnings off the screen; `hearing` hears both."""
-    if _heard.get():
-        yield
-        return
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextlib.contextmanager
-def hearing(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell, in a few words, what was printed and warned of in the block when it ends; nothing reaches the screen."""
-    printed = io.StringIO()
-    token = _heard.set(True)
-    try:
-        with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-    finally:
-        _heard.reset(token)
-        for warning in caught[:1]:
-            tell(f"warned: {visible(warning.message)}")
-        if printed.getvalue().strip():
-            tell(f"printed: {visible(printed.getvalue().strip())}")
-
-
-_heard: ContextVar[bool] = ContextVar("heard", default=False)
-"""Whether a block is inside `hearing`."""
-
-
-def said(error: BaseException) -> str:
-    """Return what went wrong in a few words."""
-    return visible(str(error) if isinstance(error, StatisticError) else f"{type(error).__name__}: {error}")
+    return np.array(array, order="C")  # a copy, as the metric may go on to write into its own

@@ -43,10 +43,10 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
 
     `metrics` are names or Metric records ("default": all that are installed but those on request), `streams` (default:
     all that the model has) and `tokens` as in docs/concepts.md, `max_length` in tokens; `intervals` are over documents,
-    `time_limit` in seconds for a metric at a site and token set. The model is left as it was found. With `out` a run
-    directory is written as well, which `aniso report` draws, with the verdicts of the installed hypotheses,
-    confirmatory where they meet claims of the file `prereg` (`aniso preregister`). Raises AnisoError for what cannot be
-    measured and OutOfRangeError for states that are not finite.
+    `time_limit` in seconds for a metric at a site and token set, and for a hypothesis. The model is left as it was
+    found. With `out` a run directory is written as well, which `aniso report` draws, with the verdicts of the installed
+    hypotheses, confirmatory where they meet claims of the file `prereg` (`aniso preregister`). Raises AnisoError for
+    what cannot be measured and OutOfRangeError for states that are not finite.
     """
     from aniso_core import engine, store
     from aniso_core import prereg as preregistration
@@ -76,9 +76,11 @@ def profile(  # noqa: PLR0913 - keyword arguments, each with a default, are how 
     registered = None if prereg is None else preregistration.read(Path(prereg))
     measured = preregistration.noted(engine.profile(probe, documents, plan, "texts"), registered)
     if out is not None:
-        hypotheses = [item.value for item in registry().items("hypothesis")]
-        verdicts, failures = engine.judge(hypotheses, [measured], seed, registered=registered)
-        store.save(Path(out), store.run_files(measured, verdicts, failures, {"model": str(label)}), ())
+        known = registry()
+        hypotheses = [item.value for item in known.items("hypothesis")]
+        owners = known.owners("hypothesis")
+        judged = engine.judge(hypotheses, [measured], seed, owners=owners, registered=registered, time_limit=time_limit)
+        store.save(Path(out), store.run_files(measured, judged, {"model": str(label)}), ())
     return measured
 
 

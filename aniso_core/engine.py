@@ -3,20 +3,22 @@
 The engine is given adapters' probes, metrics, hypotheses and reporters; it never looks one up.
 """
 
+import contextlib
 import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from aniso_core import standing, store
-from aniso_core.answers import quiet_plugin
 from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
 from aniso_core.documents import units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
+from aniso_core.isolation import isolated, said, waiting_for, watched
 from aniso_core.limits import require_timer
 from aniso_core.prereg import Registered
 from aniso_core.records import (
@@ -29,7 +31,6 @@ from aniso_core.records import (
     Report,
     ReportFile,
     Site,
-    Verdict,
 )
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
@@ -57,7 +58,8 @@ class Plan:
 
     `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
     depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
-    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed.
+    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed. `owners`
+    are the distributions and versions behind the metrics, by name.
     """
 
     metrics: Sequence[Metric]
@@ -74,6 +76,7 @@ class Plan:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+@watched()
 def profile(
     probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, progress: Progress | None = None
 ) -> Profile:
@@ -103,7 +106,7 @@ def profile(
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     units = units_of(documents) if plan.intervals else []
-    fold = Fold(plan.metrics, [document.id for document in documents], units, plan.time_limit)
+    fold = Fold(plan.metrics, [document.id for document in documents], units, plan.time_limit, plan.owners)
     from aniso_core import kernels
 
     passing = _Pass(probe, sites, fold, plan.batch_tokens)
@@ -113,7 +116,7 @@ def profile(
             done += number
             if progress is not None:
                 progress(done, tokenized.count)
-    measured = fold.ask(sites, plan.tokens, lambda metric: plan.owners.get(metric.name, "unknown"))
+    measured = fold.ask(sites, plan.tokens)
     texts = Counter(document.text for document in documents)
     return Profile(
         model=probe.info,
@@ -230,51 +233,85 @@ def choose_sites(probe: Probe, streams: Sequence[str] | None) -> tuple[Site, ...
     return tuple(site for site in probe.sites if site.stream in streams or site == final)
 
 
-def judge(
+@dataclass(frozen=True)
+class Rendered:
+    """What reporters made: their files, those that failed, and what they printed and warned of."""
+
+    files: tuple[ReportFile, ...]
+    failures: tuple[Failure, ...]
+    remarks: tuple[Failure, ...]
+
+
+@watched()
+def judge(  # noqa: PLR0913 - keyword arguments, each with a default
     hypotheses: Iterable[Hypothesis],
     profiles: Sequence[Profile],
     seed: int = 0,
+    *,
     owners: Mapping[str, str] | None = None,
     registered: Registered | None = None,
-) -> tuple[tuple[Verdict, ...], tuple[Failure, ...]]:
-    """Return the verdicts of each hypothesis over the profiles, and the hypotheses that failed to give one.
+    time_limit: float | None = None,
+) -> store.Judged:
+    """Return the verdicts of each hypothesis over the profiles, the hypotheses that failed, and what they said.
 
     Each hypothesis draws from its own generator, so that its verdict does not depend on which others run; of several
-    confirmatory verdicts (`registered`) only p_adjusted and what follows from it do.
+    confirmatory verdicts (`registered`) only p_adjusted and what follows from it do. One that takes longer than
+    `time_limit` seconds has failed.
     """
     import numpy as np
 
-    verdicts: list[Verdict] = []
-    failures = []
+    given, watch = tuple(profiles), _Watch("hypothesis", owners or {}, time_limit)
+    verdicts = []
     for hypothesis in hypotheses:
         rng = np.random.default_rng([seed, *hypothesis.name.encode()])
-        try:
-            with quiet_plugin():
-                given = [store.settled(verdict) for verdict in hypothesis.test(profiles, rng)]
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's test may raise anything
-            failures.append(_failure("hypothesis", hypothesis.name, owners, error))
-        else:
-            verdicts += given
-    return standing.mark(verdicts, registered, profiles, seed), tuple(failures)
+        with watch.over(hypothesis.name):
+            verdicts += [store.settled(verdict) for verdict in hypothesis.test(given, rng)]
+    marked = standing.mark(verdicts, registered, given, seed)
+    return store.Judged(marked, tuple(watch.failures), tuple(watch.remarks))
 
 
+@watched()
 def render(
-    reporters: Iterable[Reporter], report: Report, owners: Mapping[str, str] | None = None
-) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
-    """Return the files of each reporter, and the reporters that failed; they are asked by their order."""
-    files = list(report.files)
-    failures = []
+    reporters: Iterable[Reporter],
+    report: Report,
+    owners: Mapping[str, str] | None = None,
+    time_limit: float | None = None,
+) -> Rendered:
+    """Return the files of each reporter, those that failed, and what they said; they are asked by their order.
+
+    One that takes longer than `time_limit` seconds has failed.
+    """
+    files, watch = list(report.files), _Watch("reporter", owners or {}, time_limit)
     for reporter in sorted(reporters, key=lambda r: r.order):
-        current = Report(report.profiles, report.verdicts, tuple(files), report.failures, report.made)
-        try:
-            with quiet_plugin():
-                made = list(reporter.render(current))
+        verdicts = tuple(map(store.settled, report.verdicts))  # a copy, as the details of a verdict can be written to
+        current = Report(tuple(report.profiles), verdicts, tuple(files), tuple(report.failures), report.made)
+        with watch.over(reporter.name):
+            made = list(reporter.render(current))
             _check_files(made, {file.name for file in files})
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's reporter may raise anything
-            failures.append(_failure("reporter", reporter.name, owners, error))
-        else:
             files += made
-    return tuple(files[len(report.files) :]), tuple(failures)
+    return Rendered(tuple(files[len(report.files) :]), tuple(watch.failures), tuple(watch.remarks))
+
+
+class _Watch:
+    """What becomes of plugins' parts of one kind that are asked in turn: which failed, and what they said."""
+
+    def __init__(self, kind: str, owners: Mapping[str, str], time_limit: float | None) -> None:
+        self._kind, self._owners, self._limit = kind, owners, time_limit
+        self.failures: list[Failure] = []
+        self.remarks: list[Failure] = []
+
+    @contextlib.contextmanager
+    def over(self, name: str) -> Iterator[None]:
+        """Run the part `name`; where it raises, it has failed and the block is left."""
+        about = partial(Failure, self._kind, name, self._owners.get(name, "unknown"))
+        try:
+            with (
+                waiting_for(f"{self._kind} {name} ({self._owners.get(name, 'unknown')})"),
+                isolated(lambda text: self.remarks.append(about(text)), self._limit),
+            ):
+                yield
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            self.failures.append(about(said(error).rstrip(".")))
 
 
 def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
@@ -294,9 +331,3 @@ def _check_files(made: Sequence[ReportFile], taken: Container[str]) -> None:
         if file.name in taken or file.name in {other.name for other in made[:number]}:
             message = f"named a file {file.name!r}, which exists already"
             raise ValueError(message)
-
-
-def _failure(kind: str, name: str, owners: Mapping[str, str] | None, error: BaseException) -> Failure:
-    return Failure(
-        kind, name, (owners or {}).get(name, "unknown"), visible(f"{type(error).__name__}: {error}").rstrip(".")
-    )

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aniso_core.answers import Answers, StatisticError, evaluate, hearing, quiet_plugin, said
+from aniso_core.answers import Answers, StatisticError, evaluate
 from aniso_core.contracts import WANTS, Metric, Statistic
 from aniso_core.errors import OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
-from aniso_core.limits import TimeLimitError, limited
+from aniso_core.isolation import isolated, said, waiting_for
+from aniso_core.limits import TimeLimitError
 from aniso_core.moments import SPECTRA, Moments, decompose
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
@@ -49,14 +50,15 @@ class Fold:
         document_ids: Sequence[str],
         units: Sequence[int] = (),
         time_limit: float | None = None,
+        owners: Mapping[str, str] | None = None,
     ) -> None:
         """Keep one statistic for all metrics that ask about the same one.
 
         `units` are the documents' units of uncertainty, from 0; without them there are no pseudo-values. A metric that
         takes longer than `time_limit` seconds at a site and token set, or a plugin's statistic for a batch there, has
-        failed and is asked no more.
+        failed and is asked no more. `owners` are the distributions and versions behind the metrics, by name.
         """
-        self._limit = time_limit
+        self._limit, self._owners = time_limit, owners or {}
         self._metrics = tuple(metrics)
         self.makers: tuple[Maker, ...] = tuple(dict.fromkeys(metric.over for metric in metrics))
         self._document_ids = document_ids
@@ -84,9 +86,9 @@ class Fold:
         finally:
             intake.join()
 
-    def ask(self, sites: Iterable[Site], token_sets: Sequence[str], owner: Callable[[Metric], str]) -> Measured:
+    def ask(self, sites: Iterable[Site], token_sets: Sequence[str]) -> Measured:
         """Return every metric at every site and token set, in the order in which they were asked for."""
-        answers = Answers(owner, max(self.units, default=-1) + 1)
+        answers = Answers(self._owners, max(self.units, default=-1) + 1)
         for metric in self._metrics:
             if metric.over in self._said:
                 answers.remark(metric, f"{self._said[metric.over]} (its statistic)")
@@ -145,23 +147,29 @@ class Fold:
         if maker in self._failed:
             return
         try:
-            with (
-                hearing(lambda text: self._note(maker, text)),
-                limited(None if maker is RunningMoments else self._limit),
-            ):
+            with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
                 key = (maker, site, name)
                 if key not in self._held:
                     self._held[key] = maker()
                 self._held[key].update(part)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             if maker is RunningMoments and out_of_memory(error):
                 raise
             self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
             self._failed[maker] = f"its statistic failed at {site.key}: {said(error)}"
 
-    def _note(self, maker: Maker, text: str) -> None:
-        """Note what a statistic said, the first time that it says something."""
-        self._said.setdefault(maker, text)
+    @contextlib.contextmanager
+    def _guarded(self, maker: Maker) -> Iterator[None]:
+        """Run a plugin's statistic; the first that it says is noted."""
+        metric = next(metric for metric in self._metrics if metric.over is maker)
+        with (
+            waiting_for(f"statistic of {self._named(metric)}"),
+            isolated(lambda text: self._said.setdefault(maker, text), self._limit),
+        ):
+            yield
+
+    def _named(self, metric: Metric) -> str:
+        return f"metric {metric.name} ({self._owners.get(metric.name, 'unknown')})"
 
     def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:
         """Raise OutOfRangeError, naming the first token whose state is not finite."""
@@ -175,7 +183,7 @@ class Fold:
 
     def _asked(self, maker: Maker) -> tuple[str, ...]:
         """Return what an empty statistic asks for; one that cannot be made says so once tokens come."""
-        with contextlib.suppress(Exception, SystemExit), quiet_plugin():
+        with contextlib.suppress(Exception), self._guarded(maker):
             wanted = tuple(getattr(maker(), "wants", ()))
             if set(wanted) <= set(WANTS):
                 return wanted
@@ -194,15 +202,16 @@ class Fold:
                 answers.fail(metric, key, answers.late[metric.name])
                 continue
             try:
-                with hearing(partial(answers.remark, metric)), limited(self._limit):
+                with waiting_for(self._named(metric)), isolated(partial(answers.remark, metric), self._limit):
                     self._ask(metric, key, held, answers)
             except UndefinedMetricError as reason:
                 answers.undefined[key] = str(reason)
             except TimeLimitError as error:
                 answers.late[metric.name] = f"{error} at {held.site.key}, {tokens} tokens"
-                answers.forget(key)
                 answers.fail(metric, key, answers.late[metric.name])
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's metric may raise anything
+            except StatisticError as error:
+                answers.fail(metric, key, str(error))
+            except Exception as error:  # noqa: BLE001 - a plugin's metric may raise anything
                 answers.fail(metric, key, said(error))
         for moments in held.moments(tokens):
             if "spectrum" in vars(moments):
@@ -245,16 +254,14 @@ class _SiteResults:
             message = "no token belongs to this token set here"
             raise UndefinedMetricError(message)
         if (maker, there) not in self._made:
-            with quiet_plugin():
-                merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))
-                self._made[maker, there] = merged.result()
+            merged = reduce(lambda a, b: a.merge(b), (self._held[maker, self.site, name] for name in there))
+            self._made[maker, there] = merged.result()
         return self._made[maker, there]
 
     def without(self, result: Any) -> Mapping[int, Any]:
         """Return one of the results without each unit of uncertainty, by unit; empty where it cannot tell."""
         if id(result) not in self._without:
-            with quiet_plugin():
-                self._without[id(result)] = result.without_each() if hasattr(result, "without_each") else {}
+            self._without[id(result)] = result.without_each() if hasattr(result, "without_each") else {}
         return self._without[id(result)]
 
     def moments(self, tokens: str) -> Iterator[Moments]:

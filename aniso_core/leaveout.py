@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aniso_core.errors import UndefinedMetricError
-from aniso_core.moments import Moments
+from aniso_core.moments import Moments, frozen
 from aniso_core.records import Array
 
 _WORTH_WHOLE = 1e8  # side^3 * units up to which whole spectra are computed anew
@@ -43,7 +43,7 @@ class Without(Moments):
             )
             raise UndefinedMetricError(message)
         out = self.remainders.of_unit(self.slot)
-        return np.asarray(self.remainders.whole.side - out.T @ out)
+        return frozen(np.asarray(self.remainders.whole.side - out.T @ out))
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -53,7 +53,7 @@ class Without(Moments):
     @cached_property
     def top_direction(self) -> Array:
         """Unit eigenvector of the largest eigenvalue, float64[d]; its sign is arbitrary."""
-        return np.asarray(self.remainders.about.directions[self.slot])
+        return frozen(np.asarray(self.remainders.about.directions[self.slot]))
 
     @cached_property
     def square_trace(self) -> float:

@@ -11,7 +11,11 @@ from aniso_core.errors import AnisoError
 
 
 class TimeLimitError(Exception):
-    """Raised inside a function that takes longer than it may."""
+    """Raised in place of what a function that takes longer than it may would have returned."""
+
+
+class _Alarm(BaseException):
+    """Rings inside the function; no Exception, which the function may catch to go on."""
 
 
 def require_timer() -> None:
@@ -23,7 +27,7 @@ def require_timer() -> None:
 
 @contextlib.contextmanager
 def limited(seconds: float | None) -> Iterator[None]:
-    """Raise TimeLimitError from within the block once it has taken `seconds`; None: never.
+    """Stop the block once it has taken `seconds` (None: never) and raise TimeLimitError.
 
     What runs outside Python, as a matrix product, is interrupted when it has returned.
     """
@@ -32,13 +36,15 @@ def limited(seconds: float | None) -> Iterator[None]:
         return
 
     def ring(_signal: int, _frame: FrameType | None) -> NoReturn:
-        message = f"it took longer than {seconds:g} s"
-        raise TimeLimitError(message)
+        raise _Alarm
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except _Alarm:
+        message = f"it took longer than {seconds:g} s"
+        raise TimeLimitError(message) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -63,7 +63,7 @@ class Moments:
         """Make the arrays read-only."""
         for array in (self.mean, self.unit_mean, self.rows, self.gram, self.scatter):
             if array is not None:
-                _frozen(array)
+                frozen(array)
 
     @classmethod
     def of(cls, states: "ArrayLike", document: "Sequence[int] | None" = None) -> "Moments":
@@ -87,14 +87,14 @@ class Moments:
         """Eigenvalues of the covariance, float64[d], descending, in squared state units."""
         from aniso_core.spectrum import eigenvalues
 
-        return _frozen(eigenvalues(self.side, self.count, self.width))
+        return frozen(eigenvalues(self.side, self.count, self.width))
 
     @cached_property
     def uncentred_spectrum(self) -> Array:
         """Eigenvalues of the mean of xx', float64[d], descending, in squared state units; nothing is subtracted."""
         from aniso_core.spectrum import eigenvalues
 
-        return _frozen(eigenvalues(self.uncentred_side, self.count + 1, self.width))
+        return frozen(eigenvalues(self.uncentred_side, self.count + 1, self.width))
 
     @cached_property
     def top_eigenvalue(self) -> float:
@@ -121,14 +121,14 @@ class Moments:
         vector = top_eigenvector(self.side, self.top_eigenvalue * max(self.count - 1, 1))
         if self.rows is not None:
             vector = vector @ self.rows
-        return _frozen(vector / math.sqrt(vector @ vector))
+        return frozen(vector / math.sqrt(vector @ vector))
 
     @cached_property
     def leading_directions(self) -> Array:
         """About the first eight eigenvectors of the covariance, float64[d, k], first one first."""
         from aniso_core.spectrum import leading
 
-        return _frozen(leading(self.side, self.rows))
+        return frozen(leading(self.side, self.rows))
 
     @cached_property
     def held(self) -> "Parts | None":
@@ -139,7 +139,7 @@ class Moments:
     def cov(self) -> Array:
         """Covariance, float64[d, d], divisor n - 1; made when asked for."""
         scatter = self.side if self.rows is None else self.rows.T @ self.rows
-        return _frozen(scatter / max(self.count - 1, 1))
+        return frozen(scatter / max(self.count - 1, 1))
 
     def variance_along(self, direction: Array) -> float:
         """Return the variance (divisor n - 1) of the states' products with a `direction`, float64[d]."""
@@ -207,6 +207,7 @@ def decompose(several: Iterable[Moments], like: Moments) -> None:
         list(pool.map(compute, wanted.values()))
 
 
-def _frozen(array: Array) -> Array:
+def frozen(array: Array) -> Array:
+    """Return the array itself, made read-only."""
     array.flags.writeable = False
     return array

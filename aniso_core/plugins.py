@@ -4,25 +4,25 @@ pluggy's own loader skips a second plugin of the same name in silence and lets o
 this one does neither.
 """
 
-import contextlib
 import inspect
 import os
 import re
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from email.message import Message
+from functools import cache, partial
 from importlib import metadata
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pluggy
 
 from aniso_core import hookspecs
 from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
 from aniso_core.errors import AnisoError
-from aniso_core.text import nearest_first, visible
+from aniso_core.isolation import isolated, said, waiting_for, watched
+from aniso_core.text import nearest_first, short, visible
 
 DISABLE = "ANISO_DISABLE_PLUGINS"
 """Environment variable: names of plugins or distributions, separated by commas, that are not loaded."""
@@ -30,22 +30,14 @@ DISABLE = "ANISO_DISABLE_PLUGINS"
 TRACE = "ANISO_TRACE_HOOKS"
 """Environment variable: when set, each hook call is written to stderr."""
 
-KINDS: Mapping[str, tuple[str, type, str]] = {
-    "adapter": ("aniso_adapters", Adapter, "open"),
-    "metric": ("aniso_metrics", Metric, "of"),
-    "hypothesis": ("aniso_hypotheses", Hypothesis, "test"),
-    "reporter": ("aniso_reporters", Reporter, "render"),
-    "prompts": ("aniso_prompts", PromptSet, "load"),
+KINDS: Mapping[str, tuple[str, type]] = {
+    "adapter": ("aniso_adapters", Adapter),
+    "metric": ("aniso_metrics", Metric),
+    "hypothesis": ("aniso_hypotheses", Hypothesis),
+    "reporter": ("aniso_reporters", Reporter),
+    "prompts": ("aniso_prompts", PromptSet),
 }
-"""Each kind of thing that plugins provide: the hook that returns it, its type, and its field that is called."""
-
-_ASKED: Mapping[str, str] = {
-    "adapter": "open",
-    "metric": "of",
-    "hypothesis": "test",
-    "reporter": "render",
-    "prompts": "load",
-}
+"""Each kind of thing that plugins provide: the hook that returns it, and its type."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +82,20 @@ class Item:
 class Registry:
     """Everything that the loaded plugins provide, by kind and name."""
 
-    def __init__(self, plugins: list[Plugin], items: list[Item], broken: list[BrokenPlugin]) -> None:
-        """Settle which of several things of the same name is used."""
+    def __init__(
+        self,
+        plugins: list[Plugin],
+        items: list[Item],
+        broken: list[BrokenPlugin],
+        remarks: Sequence[str] = (),
+        disabled: Sequence[Plugin] = (),
+    ) -> None:
+        """Settle which of several things of the same name is used.
+
+        `remarks` are what was said while plugins loaded, and `disabled` the plugins that the user keeps from loading.
+        """
         self.broken = list(broken)
+        self.remarks, self.disabled = tuple(remarks), tuple(disabled)
         self._items: dict[tuple[str, str], Item] = {}
         claims: dict[tuple[str, str], list[Item]] = {}
         for item in items:
@@ -148,10 +151,19 @@ class Registry:
         """Return the distribution and version that provide an item, as `aniso-gemma 0.1.0`."""
         return self.item(kind, name).plugin.release
 
+    def owners(self, kind: str) -> dict[str, str]:
+        """Return the distribution and version behind each item of a kind, by name."""
+        return {item.name: item.plugin.release for item in self.items(kind)}
+
     def _by_alias(self, kind: str, name: str) -> Item | None:
+        """Return the item that is also called `name`; raises AnisoError where strangers share it."""
         found = [i for i in self.items(kind) if name in getattr(i.value, "aliases", ())]
-        official = official_distributions()
-        return min(found, key=lambda i: i.plugin.distribution not in official, default=None)
+        ours = [i for i in found if i.plugin.distribution in official_distributions()]
+        if len(ours or found) > 1:
+            called = " and ".join(f"{i.name} ({i.plugin.release})" for i in ours or found)
+            message = f"{visible(name)!r} is another name of {kind} {called}; give one of these."
+            raise AnisoError(message)
+        return next(iter(ours or found), None)
 
     def _settle(self, claimants: list[Item]) -> None:
         # A stranger must not replace what ships with aniso; between strangers none can claim the name.
@@ -181,26 +193,38 @@ class Registry:
             )
         if self.broken:
             parts.append("Left out: " + "; ".join(f"{b.name} ({b.distribution}): {b.error}" for b in self.broken))
+        if self.disabled:
+            parts.append(f"{DISABLE} disables {', '.join(f'{p.name} ({p.distribution})' for p in self.disabled)}.")
         return " ".join(parts)
 
 
 @cache
+@watched()
 def registry() -> Registry:
     """Return the registry of the installed plugins, loaded once in a process."""
-    plugins, items, broken = [], [], []
-    for point, distribution, version in _entry_points():
-        plugin = Plugin(point.name, distribution, version)
+    plugins, items, broken, disabled = [], [], [], []
+    remarks: list[str] = []
+    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    for point, plugin, requires in _entry_points():
+        if unwanted & {plugin.name, plugin.distribution}:
+            disabled.append(plugin)
+            continue
+        who = f"plugin {plugin.name} ({plugin.release})"
         try:
-            _require_fitting(point)
-            items += _collect(plugin, point)
+            _require_fitting(requires)
+            with waiting_for(who), isolated(partial(_note, remarks, who)):
+                items += _collect(plugin, point)
         except AnisoError as error:
-            broken.append(BrokenPlugin(plugin.name, distribution, version, str(error)))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything at import
-            reason = visible(f"{type(error).__name__}: {error}")
-            broken.append(BrokenPlugin(plugin.name, distribution, version, reason))
+            broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, str(error)))
+        except Exception as error:  # noqa: BLE001 - a plugin may do anything at import
+            broken.append(BrokenPlugin(plugin.name, plugin.distribution, plugin.version, said(error)))
         else:
             plugins.append(plugin)
-    return Registry(plugins, items, broken)
+    return Registry(plugins, items, broken, remarks, disabled)
+
+
+def _note(remarks: list[str], who: str, text: str) -> None:
+    remarks.append(f"the {who} {text}")
 
 
 @cache
@@ -214,31 +238,30 @@ def official_distributions() -> frozenset[str]:
     return frozenset(names | {"aniso"})
 
 
-def _entry_points() -> Iterator[tuple[metadata.EntryPoint, str, str]]:
-    """Yield the plugins to load, by name; two of the same name are both kept, as `_collect` tells them apart."""
-    disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+def _entry_points() -> Iterator[tuple[metadata.EntryPoint, Plugin, Sequence[str]]]:
+    """Yield the installed plugins, by name, with what their distributions require; two of one name are both kept."""
     found = []
     for point in metadata.entry_points(group=hookspecs.PROJECT):
-        # Each look at a distribution's name or version reads its file anew.
-        about = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
-        found.append((point, about["Name"], about["Version"]))
-    for point, distribution, version in sorted(found, key=lambda f: (f[0].name, f[1])):
-        if disabled.isdisjoint({point.name, distribution}):
-            yield point, distribution, version
+        # Each look at a distribution's name, version or requirements reads its file anew.
+        about = point.dist.metadata if point.dist else Message()
+        plugin = Plugin(point.name, about["Name"] or "unknown", about["Version"] or "unknown")
+        found.append((point, plugin, about.get_all("Requires-Dist") or []))
+    yield from sorted(found, key=lambda f: (f[1].name, f[1].distribution))
 
 
-def _require_fitting(point: metadata.EntryPoint) -> None:
-    """Raise AnisoError where a plugin's distribution declares that it needs another version of aniso."""
-    declared = (point.dist.metadata.get_all("Requires-Dist") if point.dist else None) or []
-    ranged = [line for line in declared if re.match(r"aniso\s*[(<>=!~]", line)]
+def _require_fitting(requires: Sequence[str]) -> None:
+    """Raise AnisoError where a plugin's distribution requires another version of aniso."""
+    ranged = [line for line in requires if re.match(r"aniso\s*[\[(<>=!~]", line, re.IGNORECASE)]
     if not ranged:  # most say no version, and packaging need not load for them
         return
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    own = Version(metadata.version("aniso"))
-    for wanted in (Requirement(line).specifier for line in ranged):
-        if not wanted.contains(own, prereleases=True):
+    own = Version(_own_version())
+    for needed in map(Requirement, ranged):
+        wanted = needed.specifier
+        applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
+        if applies and not wanted.contains(own, prereleases=True):
             behind = any(
                 Version(bound.version.removesuffix(".*")) > own for bound in wanted if "<" not in bound.operator
             )
@@ -246,28 +269,31 @@ def _require_fitting(point: metadata.EntryPoint) -> None:
             raise AnisoError(message)
 
 
+@cache
+def _own_version() -> str:
+    return metadata.version("aniso")
+
+
 def _collect(plugin: Plugin, point: metadata.EntryPoint) -> list[Item]:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    # Whatever a plugin says while it loads goes to people, so that stdout stays data.
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        module = point.load()
-        if not isinstance(module, ModuleType) and not hasattr(module, "__dict__"):
-            message = f"the entry point names a {type(module).__name__}, wanted a module"
-            raise TypeError(message)
-        manager.register(module, plugin.name)
-        manager.check_pending()
-        items = []
-        for kind, (hook, wanted, called) in KINDS.items():
-            for implementation in getattr(manager.hook, hook).get_hookimpls():
-                checked = _checked(hook, wanted, called, implementation.function())
-                items += [Item(kind, value.name, value, plugin) for value in checked]
-                if os.environ.get(TRACE):
-                    sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {len(checked)}\n")
+    module = point.load()
+    if not isinstance(module, ModuleType) and not hasattr(module, "__dict__"):
+        message = f"the entry point names a {type(module).__name__}, wanted a module"
+        raise TypeError(message)
+    manager.register(module, plugin.name)
+    manager.check_pending()
+    items = []
+    for kind, (hook, wanted) in KINDS.items():
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            checked = _checked(hook, wanted, implementation.function())
+            items += [Item(kind, value.name, value, plugin) for value in checked]
+            if os.environ.get(TRACE):
+                sys.stderr.write(f"{hook}: {plugin.name} ({plugin.distribution}) gave {len(checked)}\n")
     return items
 
 
-def _checked(hook: str, wanted: type, called: str, values: object) -> list[Any]:
+def _checked(hook: str, wanted: type[Any], values: object) -> list[Any]:
     """Return what a hook gave as a list; raises TypeError where it is not what the hook is to return."""
     if not isinstance(values, (list, tuple)) and not inspect.isgenerator(values):
         message = f"{hook} returned {type(values).__name__}, wanted a list of {wanted.__name__}"
@@ -277,14 +303,44 @@ def _checked(hook: str, wanted: type, called: str, values: object) -> list[Any]:
         if not isinstance(value, wanted):
             message = f"{hook} returned a {type(value).__name__}, wanted {wanted.__name__}"
             raise TypeError(message)
-        name = getattr(value, "name", None)
-        if not isinstance(name, str) or not name:
-            message = f"{hook} returned a {wanted.__name__} whose name is {name!r}, wanted text"
+        for name, reason in _unfit(value):
+            message = f"{hook} returned a {wanted.__name__} whose {name} is {reason}"
             raise TypeError(message)
-        if not callable(getattr(value, called)):
-            message = f"{hook} returned {name!r} whose {called} is no function"
-            raise TypeError(message)
+        if not value.name or value.name != visible("".join(value.name.split())):
+            message = f"{hook} returned a {wanted.__name__} called {value.name!r}, wanted a name without spaces"
+            raise ValueError(message)
+        if isinstance(value, Metric):
+            hash(value)  # metrics are told apart by it; an unhashable `of` would say so in the middle of a run
     return checked
+
+
+def _unfit(record: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fields that hold something else than the record's class says, each with what it is and should be."""
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if not _fits(value, each.type):
+            wanted = each.type.__name__ if isinstance(each.type, type) else str(each.type).replace("typing.", "")
+            yield each.name, f"{short(repr(value))}, wanted {wanted}"
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Return whether a value is what a record's field is annotated with."""
+    origin, args = get_origin(wanted), get_args(wanted)
+    if origin in {Union, UnionType}:
+        fits = any(_fits(value, one) for one in args)
+    elif origin is Literal:
+        fits = isinstance(value, str) and value in args
+    elif origin is Callable:
+        fits = callable(value)
+    elif origin is tuple:
+        fits = isinstance(value, tuple) and all(_fits(one, args[0]) for one in value)
+    elif origin is Mapping:
+        fits = isinstance(value, Mapping) and all(_fits(one, args[1]) for one in value.values())
+    elif wanted is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, wanted) and not (is_dataclass(wanted) and any(_unfit(value)))
+    return fits
 
 
 def _by_kind(items: list[Item]) -> dict[str, tuple[str, ...]]:

@@ -391,6 +391,12 @@ class Profile:
     format: int = FORMAT
     """Version of the file."""
 
+    def __post_init__(self) -> None:
+        """Make the arrays read-only, since hypotheses and reporters share them."""
+        held = [record.values for records in (self.spectra, self.pseudo, self.arrays) for record in records]
+        for array in held:
+            array.flags.writeable = False
+
     def curve(self, metric: str, stream: str = "residual", tokens: str = "all") -> Curve:
         """Return the curve of `metric`; the view `paper` is composed where it was not stored itself.
 

@@ -26,10 +26,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Judged:
-    """The content of verdicts.json: the verdicts, and the hypotheses and reporters that failed."""
+    """The content of verdicts.json: the verdicts, the hypotheses and reporters that failed, and what they said."""
 
     verdicts: tuple[Verdict, ...] = ()
     failures: tuple[Failure, ...] = ()
+    remarks: tuple[Failure, ...] = ()
     format: int = FORMAT
 
 
@@ -44,9 +45,7 @@ class RunRecord:
     format: int = FORMAT
 
 
-def run_files(
-    profile: Profile, verdicts: Sequence[Verdict], failures: Sequence[Failure], request: Mapping[str, Any]
-) -> list[ReportFile]:
+def run_files(profile: Profile, judged: Judged, request: Mapping[str, Any]) -> list[ReportFile]:
     """Return the files that are the record of a run."""
     bare = replace(profile, spectra=(), pseudo=(), arrays=())
     record = RunRecord(
@@ -58,7 +57,7 @@ def run_files(
     return [
         ReportFile(PROFILE, encode(bare)),
         ReportFile(RUN, encode(record)),
-        ReportFile(VERDICTS, encode(Judged(tuple(verdicts), tuple(failures)))),
+        ReportFile(VERDICTS, encode(judged)),
         ReportFile(ARRAYS, _arrays(profile)),
     ]
 

@@ -97,7 +97,7 @@ def worst_errors(batches: Sequence[Batch], states: Sequence[States], dtype: torc
         with fold.taking(batch) as sink:
             for site, given in part.items():
                 sink(site, given)
-    curves = {(c.metric, c.stream): c for c in fold.ask(states[0], ALL, lambda _metric: "aniso").curves}
+    curves = {(c.metric, c.stream): c for c in fold.ask(states[0], ALL).curves}
     worst: dict[str, float] = {}
     for site in states[0]:
         rows = torch.cat([part[site].flatten(0, 1) for part in rounded]).double().numpy()

@@ -65,7 +65,7 @@ class Folding:
 
     def ask(self, token_sets: Sequence[str]) -> Measured:
         """Return all values; this is where spectra are computed."""
-        return self._fold.ask(self.sites, token_sets, lambda _metric: "aniso")
+        return self._fold.ask(self.sites, token_sets)
 
 
 class Stacking:

@@ -1,11 +1,14 @@
 """What the tests share: tiny random models made once in a session, and ways to call the command."""
 
+import importlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -116,6 +119,33 @@ def fresh_registry(monkeypatch) -> Iterator[Callable[[], None]]:
     forget()
     yield forget
     forget()
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, fresh_registry) -> Callable[..., str]:
+    """Return a function that installs a module as a distribution of its own."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+
+    def put(
+        source: str, distribution: str = "strangers-thing", point: str = "strange", target: str = "", needs: str = ""
+    ) -> str:
+        module = f"made_{distribution.replace('-', '_')}_{len(list(folder.glob('*.py')))}"
+        (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{needs}")
+        (info / "entry_points.txt").write_text(f"[aniso]\n{point} = {target or module}\n")
+        importlib.invalidate_caches()
+        fresh_registry()
+        return module
+
+    yield put
+    for module in set(sys.modules) - before:
+        if module.startswith("made_"):
+            del sys.modules[module]
 
 
 @pytest.fixture

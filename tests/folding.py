@@ -36,7 +36,7 @@ def folded(
         with fold.taking(batch) as sink:
             for site, held in states.items():
                 sink(site, laid(batch, held))
-    return fold.ask(tuple(states), tuple(TOKEN_SETS), lambda _: "tests")
+    return fold.ask(tuple(states), tuple(TOKEN_SETS))
 
 
 def laid(batch, held: Sequence[np.ndarray]) -> torch.Tensor:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import pytest
 from conftest import TEXTS
 
-from aniso_core import engine
+from aniso_core import engine, store
 from aniso_core.comparing import Comparison, differences
 from aniso_core.records import Curve, ModelInfo, Profile, PromptsInfo, Provenance, Verdict
 
@@ -209,7 +209,7 @@ def test_a_named_hypothesis_is_told_in_full(pair, aniso):
 
 def test_models_that_no_claim_compares_are_still_shown(pair, aniso, monkeypatch):
     """Without a comparing verdict the table stays, and a note on stderr says so."""
-    monkeypatch.setattr(engine, "judge", lambda *_: ((), ()))
+    monkeypatch.setattr(engine, "judge", lambda *_, **__: store.Judged())
     ran = aniso("compare", pair[1], "published:pythia-6.9b")
     assert ran.code == 0
     assert "pythia-tiny" in ran.out

@@ -135,7 +135,7 @@ def test_python_blocks_run(page, capsys):
     for example in examples:
         example.evaluate()
     assert examples or "```python" not in read(page)
-    for kind, (hook, _, _) in KINDS.items():
+    for kind, (hook, _) in KINDS.items():
         for thing in document.namespace.get(hook, list)():
             testing.CHECKS[kind](thing)
     capsys.readouterr()
@@ -195,14 +195,14 @@ def test_hooks_are_documented(hook):
     assert said.startswith("Return ")
     assert "Asked once" in said
     assert "Example:" in said
-    kind = next(wanted for name, wanted, _ in KINDS.values() if name == hook)
+    kind = next(wanted for name, wanted in KINDS.values() if name == hook)
     assert f"Iterable[{kind.__name__}]" in section("docs/reference.md", hook)
     assert f"](reference.md#{reference.slug(kind.__name__)})" in read("docs/plugins.md")
 
 
 def test_every_hook_has_a_kind():
     """The hooks are those that the loader asks."""
-    assert sorted(hook for hook, _, _ in KINDS.values()) == HOOKS
+    assert sorted(hook for hook, _ in KINDS.values()) == HOOKS
 
 
 @pytest.mark.parametrize("record", STORED, ids=lambda r: r.__name__)

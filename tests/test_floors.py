@@ -22,6 +22,7 @@ FLOORS = {
         "unitsums",
         "leaveout",
         "kernels",
+        "isolation",
         "limits",
         "batches",
         "tokens",

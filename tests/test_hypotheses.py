@@ -171,8 +171,9 @@ def drawing(name):
 def test_each_hypothesis_draws_from_its_own_generator():
     """Company and repetition change no verdict; another seed or name draws other numbers."""
     one, two = drawing("one"), drawing("two")
-    together, failures = engine.judge([one, two], [PYTHIA], seed=3)
-    assert not failures
-    assert list(together) == [v for h in (one, two) for v in engine.judge([h], [PYTHIA], seed=3)[0]]
-    other = engine.judge([one], [PYTHIA], seed=4)[0]
-    assert len({v.estimate for v in (*together, *other)}) == 3
+    together = engine.judge([one, two], [PYTHIA], seed=3)
+    assert not together.failures
+    apart = [v for h in (one, two) for v in engine.judge([h], [PYTHIA], seed=3).verdicts]
+    assert list(together.verdicts) == apart
+    other = engine.judge([one], [PYTHIA], seed=4)
+    assert len({v.estimate for v in (*together.verdicts, *other.verdicts)}) == 3

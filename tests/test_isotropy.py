@@ -220,6 +220,14 @@ def test_paths_of_a_known_turn(turn, want):
     assert curve.at(0) == pytest.approx(want, abs=1e-6)
 
 
+def test_tokens_that_take_turns_turn_by_pi():
+    """A way there and back is half a turn to float64's precision, though states and their products are in float32."""
+    pairs = rng(3).standard_normal((10, 2, 64)).astype(np.float32)
+    states, windows = {Site(0, "residual"): [np.tile(pair, (4, 1)) for pair in pairs]}, windows_of({0: (8,) * 10})
+    (curve,) = (c for c in folded([METRICS["curvature"]], windows, states).curves if c.tokens == "all")
+    assert curve.at(0) == pytest.approx(math.pi, abs=1e-7)  # the root of float64's rounding and no more
+
+
 def test_states_that_repeat_have_no_angle():
     """A step of no length but rounding is left out; where all are, curvature is undefined and says so."""
     path = np.array([[0.0, 0], [1, 0], [1 + 1e-7, 1e-7], [2, 0], [3, 0], [3, 1]])

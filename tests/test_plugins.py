@@ -1,6 +1,5 @@
 """Strangers' plugins: a real one comes and goes with pip, broken ones are named and disturb nobody."""
 
-import importlib
 import json
 import os
 import re
@@ -8,15 +7,12 @@ import signal
 import site
 import subprocess
 import sys
-import textwrap
 import venv
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import FEW
-from safetensors.numpy import load_file
+from strangers import HEAD, curves, hypothesis, metric, others_equal, reporter, statistic
 
 from aniso_core import store
 from aniso_core.contracts import later
@@ -24,77 +20,6 @@ from aniso_core.plugins import registry
 from aniso_core.testing import check_hypothesis
 
 THIRD_PARTY = Path(__file__).parent / "third_party"
-
-HEAD = "from aniso_core import *\nfrom aniso_core import hookimpl\n"
-
-
-def metric(expression: str, name: str = "strange") -> str:
-    """Return the source of a plugin of one metric whose value is an expression over the moments `m`."""
-    body = f"def of(m):\n    {expression}\n"
-    return f"{HEAD}{body}@hookimpl\ndef aniso_metrics():\n    return [Metric({name!r}, of)]\n"
-
-
-def statistic(**methods: str) -> str:
-    """Return the source of a plugin of one metric over a statistic; `methods` replaces the honest ones."""
-    honest = {"__init__": "self.n = 0", "update": "self.n += len(x)", "merge": "return self", "result": "return self.n"}
-    takes = {"__init__": "self", "update": "self, x", "merge": "self, other", "result": "self"}
-    lines = [f"    def {name}({takes[name]}): {code}" for name, code in (honest | methods).items()]
-    made = "\n".join(["class S:", *lines])
-    return f"{HEAD}{made}\n@hookimpl\ndef aniso_metrics():\n    return [Metric('a-strange', float, over=S)]\n"
-
-
-def hypothesis(yielded: str) -> str:
-    """Return the source of a plugin of one hypothesis that runs a line of code."""
-    body = f"def test(profiles, rng):\n    {yielded}\n"
-    return f"{HEAD}{body}@hookimpl\ndef aniso_hypotheses():\n    return [Hypothesis('strange', 'claim', test)]\n"
-
-
-def reporter(files: str) -> str:
-    """Return the source of a plugin of one reporter whose files are an expression."""
-    body = f"def render(report):\n    return {files}\n"
-    return f"{HEAD}{body}@hookimpl\ndef aniso_reporters():\n    return [Reporter('strange', 'summary', render)]\n"
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch, fresh_registry) -> Callable[..., str]:
-    """Return a function that installs a module as a distribution of its own."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    before = set(sys.modules)
-
-    def put(
-        source: str, distribution: str = "strangers-thing", point: str = "strange", target: str = "", needs: str = ""
-    ) -> str:
-        module = f"made_{distribution.replace('-', '_')}_{len(list(folder.glob('*.py')))}"
-        (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
-        info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{needs}")
-        (info / "entry_points.txt").write_text(f"[aniso]\n{point} = {target or module}\n")
-        importlib.invalidate_caches()
-        fresh_registry()
-        return module
-
-    yield put
-    for module in set(sys.modules) - before:
-        if module.startswith("made_"):
-            del sys.modules[module]
-
-
-def _curves(folder: Path) -> dict[tuple[str, str, str], dict]:
-    """Return the curves in a run's profile.json by (metric, stream, tokens)."""
-    data = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
-    return {(c["metric"], c["stream"], c["tokens"]): c for c in data["curves"]}
-
-
-def _others_equal(run: Path, plain: Path, but: str = "strange") -> None:
-    """Assert that every curve and array but the stranger's is what it is without the stranger."""
-    ours = {key: curve for key, curve in _curves(run).items() if key[0] != but}
-    assert ours == _curves(plain)
-    arrays, wanted = (load_file(folder / "arrays.safetensors") for folder in (run, plain))
-    assert {name for name in arrays if not name.endswith(f"/{but}")} == set(wanted)
-    assert all(np.array_equal(arrays[name], wanted[name], equal_nan=True) for name in wanted)
 
 
 # A real one
@@ -143,7 +68,7 @@ def test_a_strangers_distribution_comes_and_goes(tmp_path, neox, texts, good_run
     for layer, value in enumerate(profile.curve("spectral-gap").values):
         first, second = profile.spectrum(layer)[:2]
         assert value == 1.0 - second / first
-    _others_equal(tmp_path / "run", good_run, but="spectral-gap")
+    others_equal(tmp_path / "run", good_run, but="spectral-gap")
     run(*pip, "uninstall", "-y", "aniso-nearest-gap")
     left = run(*command, "plugins")
     assert "isoscore" in left
@@ -220,7 +145,7 @@ def test_a_run_with_unloadable_plugins_is_the_run_without(install, measure, good
     ran = measure()
     assert ran.code == 0, ran.err
     assert ran.err.count(" is left out: ") == len(cases)
-    _others_equal(ran.run, good_run)
+    others_equal(ran.run, good_run)
 
 
 def test_a_look_up_that_misses_names_the_plugins_left_out(install, aniso):
@@ -270,11 +195,11 @@ def test_a_metric_that_fails_is_named_and_the_rest_is_whole(case, install, measu
     assert lines[0].startswith("The metric strange (strangers-thing 1.0) failed: ")
     assert re.search(wanted, lines[0])
     assert [failure["name"] for failure in json.loads(ran.out)["failures"]] == ["strange"]
-    curve = _curves(ran.run)["strange", "residual", "all"]
+    curve = curves(ran.run)["strange", "residual", "all"]
     assert curve["values"] == [None, None, None]
     assert all(gap["reason"].startswith("failed: ") for gap in curve["missing"])
     assert [failure.name for failure in store.load(ran.run).failures] == ["strange"]
-    _others_equal(ran.run, good_run)
+    others_equal(ran.run, good_run)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +214,7 @@ def test_a_statistic_that_fails_is_named_and_the_rest_is_whole(methods, install,
     assert ran.code == 3, ran.err
     assert ran.err.count("a-strange (strangers-thing 1.0) failed: ") == 1
     assert re.search("ZeroDivisionError|ValueError", ran.err)
-    _others_equal(ran.run, good_run, but="a-strange")
+    others_equal(ran.run, good_run, but="a-strange")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no interval timer")
@@ -311,7 +236,7 @@ def test_a_metric_that_hangs_is_named_and_the_rest_is_whole(source, name, instal
     (line,) = [line for line in ran.err.splitlines() if "strange" in line]
     assert f"The metric {name} (strangers-thing 1.0) failed: " in line
     assert "it took longer than 0.5 s" in line
-    _others_equal(ran.run, good_run, but=name)
+    others_equal(ran.run, good_run, but=name)
 
 
 def test_a_statistic_that_writes_into_the_states_changes_no_other(install, measure, good_run):
@@ -319,7 +244,7 @@ def test_a_statistic_that_writes_into_the_states_changes_no_other(install, measu
     install(statistic(update="x.states.mul_(2); x.norms.zero_()"))
     ran = measure()
     assert ran.code in {0, 3}, ran.err
-    _others_equal(ran.run, good_run, but="a-strange")
+    others_equal(ran.run, good_run, but="a-strange")
 
 
 def test_what_a_plugin_prints_goes_to_stderr(install, measure, good_run):
@@ -332,7 +257,7 @@ def test_what_a_plugin_prints_goes_to_stderr(install, measure, good_run):
     assert json.loads(ran.out)["run"] == str(ran.run)
     for said in ("from the import", "from the hook", "from the metric"):
         assert said in ran.err
-    _others_equal(ran.run, good_run)
+    others_equal(ran.run, good_run)
 
 
 def test_warnings_of_a_metric_are_said_once_with_its_name(install, measure):
@@ -395,7 +320,7 @@ def test_a_hypothesis_or_reporter_that_fails_is_named(source, wanted, install, m
     assert [failure.name for failure in judged.failures] == ["strange"]
     assert judged.verdicts == store.load_judged(good_run).verdicts
     assert sorted(path.name for path in ran.run.parent.glob("**/*page*")) == []
-    _others_equal(ran.run, good_run)
+    others_equal(ran.run, good_run)
 
 
 @pytest.mark.parametrize("number", ["float('nan')", "np.float64(0.5)", "np.int64(3)", "np.bool_(True)"])
@@ -430,7 +355,7 @@ def test_a_stranger_cannot_take_a_built_in_name(install, measure, good_run):
     (line,) = [line for line in ran.err.splitlines() if "left out" in line]
     assert "plugin a_first (strangers-thing 1.0)" in line
     assert "metric 'isoscore' is provided by aniso as well; uninstall one" in line
-    _others_equal(ran.run, good_run)
+    others_equal(ran.run, good_run)
 
 
 @pytest.mark.parametrize("strangers", [2, 3, 4])
@@ -464,12 +389,22 @@ def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, ani
     ran = aniso("metrics", "show", "strange")
     assert ran.code == 1
     assert "left out" not in ran.err
+    assert "ANISO_DISABLE_PLUGINS disables strange (strangers-thing)." in ran.err
+    (listed,) = (p for p in json.loads(aniso("plugins", "--json").out) if p["state"] == "disabled")
+    assert (listed["name"], listed["distribution"], listed["provides"]) == ("strange", "strangers-thing", {})
+    assert re.search(r"^strange +strangers-thing 1\.0 +disabled", aniso("plugins").out, re.MULTILINE)
     assert module not in sys.modules
 
 
 @pytest.mark.parametrize(
     ("wanted", "upgrade"),
-    [(">=99", "aniso"), ("~=99.1", "aniso"), ("<0.0.1", "the plugin"), (">=0.0.1,<0.0.2", "the plugin")],
+    [
+        (">=99", "aniso"),
+        ("[all]>=99", "aniso"),
+        ("~=99.1", "aniso"),
+        ("<0.0.1", "the plugin"),
+        (">=0.0.1,<0.0.2", "the plugin"),
+    ],
 )
 def test_a_plugin_for_another_version_of_aniso_says_which_side_to_upgrade(wanted, upgrade, install, aniso):
     """A plugin whose distribution declares another range of aniso is left out before it is imported."""
@@ -481,7 +416,18 @@ def test_a_plugin_for_another_version_of_aniso_says_which_side_to_upgrade(wanted
     assert module not in sys.modules
 
 
-@pytest.mark.parametrize("wanted", ["", ">=0.0.1", "[all]>=0.0.1", "-other>=99", ">=0.0.1,<99; python_version > '3'"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "",
+        ">=0.0.1",
+        "[all]>=0.0.1",
+        "-other>=99",
+        ">=0.0.1,<99; python_version > '3'",
+        ">=99; python_version < '3'",
+        ">=99; extra == 'dev'",
+    ],
+)
 def test_a_plugin_for_this_version_of_aniso_is_loaded(wanted, install, aniso):
     """A plugin that names no version of aniso, a range that holds this one, or another distribution is loaded."""
     install(metric("return 1.0"), needs=f"Requires-Dist: aniso{wanted}\n")

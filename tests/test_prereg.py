@@ -367,8 +367,9 @@ def test_without_a_preregistration_nothing_is_confirmatory():
     boastful = replace(VERDICT, standing="confirmatory", p_adjusted=0.01)
     paper = replace(VERDICT, criterion="paper")
     made = Hypothesis("bell-curve", "claim", lambda _profiles, _rng: [VERDICT, boastful, paper])
-    verdicts, failures = engine.judge([made], [profile()])
-    assert not failures
+    judged = engine.judge([made], [profile()])
+    verdicts = judged.verdicts
+    assert not judged.failures
     assert [verdict.standing for verdict in verdicts] == ["exploratory", "exploratory", ""]
     assert [verdict.p_adjusted for verdict in verdicts] == [None, None, None]
 

@@ -104,9 +104,10 @@ def _curve(metric, stream, tokens, moments):
 def made(*profiles, verdicts=VERDICTS, only=None, files=()):
     """Return the files of all reporters by name, after making sure that none failed."""
     reporters = [r for r in aniso_report.aniso_reporters() if only is None or r.name in only]
-    found, failures = render(reporters, Report(profiles, verdicts, files, (), MADE))
-    assert failures == ()
-    return {file.name: file.data for file in found}
+    drawn = render(reporters, Report(profiles, verdicts, files, (), MADE))
+    assert drawn.failures == ()
+    assert drawn.remarks == ()
+    return {file.name: file.data for file in drawn.files}
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def test_console_fits_80_columns_and_says_what_was_found(tiny):
 
 def test_console_is_shown_and_the_rest_is_not():
     """Only console.txt is for the terminal."""
-    files, _ = render(aniso_report.aniso_reporters(), Report((published("x", ".1 .9 .1"),)))
+    files = render(aniso_report.aniso_reporters(), Report((published("x", ".1 .9 .1"),))).files
     assert [file.name for file in files if file.show] == ["console.txt"]
 
 

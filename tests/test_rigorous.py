@@ -48,8 +48,9 @@ def curve(metric, stream, tokens, values):
 
 def judged(name, *profiles):
     """Return the rigorous verdicts of a hypothesis; that it failed is a failure here, too."""
-    verdicts, failures = engine.judge([registry().hypothesis(name)], profiles)
-    assert not failures
+    judged = engine.judge([registry().hypothesis(name)], profiles)
+    verdicts = judged.verdicts
+    assert not judged.failures
     return [verdict for verdict in verdicts if verdict.criterion == "rigorous"]
 
 

@@ -55,7 +55,7 @@ def profile() -> Profile:
 def _save(folder: Path, profile: Profile, report=()) -> None:
     """Save a profile with a verdict, as the command does."""
     verdict = Verdict("h", "paper", "m", "refuted", "because", estimate=0.25, details={"x": [1, None]})
-    store.save(folder, store.run_files(profile, [verdict], (), {"model": "m"}), report)
+    store.save(folder, store.run_files(profile, store.Judged((verdict,)), {"model": "m"}), report)
 
 
 def _left(folder: Path) -> list[str]:
@@ -93,7 +93,7 @@ def test_nan_never_stands_in_json(profile, tmp_path):
     spoiled = Curve("a", "1", "residual", "all", (0, 1, 2), (float("nan"), float("inf"), 1.0))
     verdict = Verdict("h", "paper", "m", "refuted", "b", estimate=float("nan"), details={"x": float("-inf")})
     broken = replace(profile, curves=(spoiled,))
-    store.save(tmp_path / "run", store.run_files(broken, [verdict], (), {"seed": float("nan")}), ())
+    store.save(tmp_path / "run", store.run_files(broken, store.Judged((verdict,)), {"seed": float("nan")}), ())
     for path in (tmp_path / "run").glob("*.json"):
         json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
     assert store.load(tmp_path / "run").curves[0].values == (None, None, 1.0)
@@ -160,7 +160,7 @@ def test_a_limit_on_file_sizes_leaves_nothing(good_run, tmp_path):
         "from aniso_core.errors import AnisoError\n"
         "profile = store.load(sys.argv[1])\n"
         "try:\n"
-        "    store.save(__import__('pathlib').Path(sys.argv[2]), store.run_files(profile, (), (), {}), ())\n"
+        "    store.save(__import__('pathlib').Path(sys.argv[2]), store.run_files(profile, store.Judged(), {}), ())\n"
         "except AnisoError as error:\n"
         "    sys.exit(f'Error: {error}')\n"
     )
@@ -216,7 +216,7 @@ def test_what_exists_is_refused_before_any_work(kind, tmp_path, measure, monkeyp
 
 def test_two_runs_of_one_name_do_not_mix(profile, tmp_path):
     """A folder that another run took meanwhile is not touched: the later run fails and leaves nothing."""
-    records = store.run_files(profile, (), (), {})
+    records = store.run_files(profile, store.Judged(), {})
 
     def late():
         _save(tmp_path / "run", profile)

@@ -104,7 +104,7 @@ def test_a_pass_that_writes_into_its_states_spoils_nothing():
             for site in sites:
                 sink(site, stream)
                 stream.add_(1)
-    fold.ask(tuple(sites), ["all"], lambda _: "tests")
+    fold.ask(tuple(sites), ["all"])
     held_together(dict(zip([("residual", site.layer) for site in sites], RESULTS.values(), strict=True)))
 
 

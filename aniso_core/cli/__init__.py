@@ -48,8 +48,8 @@ def _abandon_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Terminated(BaseException):
-    """SIGTERM came; no SystemExit, which a plugin may raise and which is then its fault alone."""
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came, which goes through plugins like Ctrl-C; SystemExit would be theirs alone."""
 
 
 class App(click.Group):
@@ -99,9 +99,10 @@ class App(click.Group):
                 click.echo(error.ctx.get_usage(), err=True)
             say(f"Error: {' '.join(error.format_message().split())}")
             sys.exit(2)
-        except _Terminated:
-            sys.exit(143)
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
+            # click makes an Abort of either.
+            if isinstance(error.__cause__ or error, _Terminated):
+                sys.exit(143)
             say("Interrupted; nothing was left half-written.")
             sys.exit(130)
         except OSError as error:

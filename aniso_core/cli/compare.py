@@ -8,7 +8,7 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
-from aniso_core.cli.parts import owners_of
+from aniso_core.cli.parts import tell_remarks
 from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say, table
 from aniso_core.comparing import differences
@@ -50,10 +50,11 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
         if found.refused:
             message = f"{short(first)} and {short(second)} are not comparable: {found.refused}."
             raise AnisoError(message)
-    verdicts, failures = engine.judge(chosen, profiles, seed, owners_of(known, "hypothesis"))
+    judged = engine.judge(chosen, profiles, seed, owners=known.owners("hypothesis"))
+    tell_remarks(judged.remarks)
     names = [profile.model.name for profile in profiles]
     # Who names a hypothesis wants to know why it compares nothing, too.
-    shown = [verdict for verdict in verdicts if hypotheses or _compares(verdict, names)]
+    shown = [verdict for verdict in judged.verdicts if hypotheses or _compares(verdict, names)]
     rows = [_row(profile) for profile in profiles]
     if as_json:
         notes = [{"models": pair, "note": note} for *pair, found in pairs for note in found.notes]
@@ -66,7 +67,7 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
         tell(shown)
         if not shown:
             say("Note: no hypothesis compares these models; `aniso test` judges each alone.")
-    end(failures)
+    end(judged.failures)
 
 
 def _compares(verdict: Verdict, names: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from aniso_core.cli.completion import completing
 from aniso_core.cli.parts import published
 from aniso_core.cli.say import out, out_json, table
 from aniso_core.cli.say import plugins as loaded
-from aniso_core.plugins import Item
+from aniso_core.plugins import DISABLE, Item
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
@@ -94,11 +94,13 @@ def plugins(*, as_json: bool) -> None:
     found = loaded()
     if as_json:
         whole = [asdict(plugin) | {"state": "ready"} for plugin in found.plugins]
-        out_json(whole + [asdict(broken) | {"state": "left out"} for broken in found.broken])
+        whole += [asdict(broken) | {"state": "left out"} for broken in found.broken]
+        out_json(whole + [asdict(plugin) | {"state": "disabled"} for plugin in found.disabled])
         return
     rows = []
     for plugin in found.plugins:
         provides = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.provides.items())
         rows.append((plugin.name, plugin.release, "ready", provides))
     rows += [(b.name, f"{b.distribution} {b.version}", "left out", b.error) for b in found.broken]
+    rows += [(p.name, p.release, "disabled", f"nothing, as {DISABLE} names it") for p in found.disabled]
     table(["plugin", "distribution", "state", "provides"], rows)

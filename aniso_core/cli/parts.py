@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import click
 
-from aniso_core.answers import quiet_plugin
 from aniso_core.cli.say import TRACEBACK, say
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.errors import AnisoError
+from aniso_core.isolation import isolated, said
 from aniso_core.plugins import Item, Registry
 from aniso_core.prereg import Registered
-from aniso_core.records import Failure, Profile, Report, ReportFile, Verdict
+from aniso_core.records import Failure, Profile, ReportFile, Verdict
 from aniso_core.standing import unmet
 from aniso_core.text import short, visible
 from aniso_core.tokens import Document
@@ -48,11 +48,15 @@ def tell_standing(
         say(f"Note: claim {short(claim.id)} has no confirmatory verdict: {reason}.")
 
 
-def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequence[Document]]:
+def find_prompts(known: Registry, wanted: str, encoding: str, *, loud: bool) -> tuple[str, Sequence[Document]]:
     """Return the name and documents of a prompt set or of a file; raises AnisoError where it is neither."""
     if wanted in known.names("prompts"):
-        with blaming(f"prompt set {wanted}", known.distribution("prompts", wanted)):
-            return wanted, check_documents(known.prompts(wanted).load())
+        with blaming(f"prompt set {wanted}", known.distribution("prompts", wanted), loud=loud):
+            documents = list(known.prompts(wanted).load())
+            try:
+                return wanted, check_documents(documents)
+            except AnisoError as error:
+                raise ValueError(str(error)) from error
     path = Path(wanted)
     if path.exists():
         return visible(path.name), read_documents(path, encoding)
@@ -60,13 +64,10 @@ def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequ
     raise AnisoError(message)
 
 
-def render(
-    known: Registry, reporters: Sequence[str], report: Report
-) -> tuple[tuple[ReportFile, ...], tuple[Failure, ...]]:
-    """Return what the named reporters make of a report, and which of them failed."""
-    from aniso_core import engine
-
-    return engine.render([known.reporter(name) for name in reporters], report, owners_of(known, "reporter"))
+def tell_remarks(remarks: Sequence[Failure]) -> None:
+    """Say what plugins' parts printed and warned of."""
+    for remark in remarks:
+        say(f"Note: the {remark.kind} {remark.name} ({remark.distribution}) {remark.reason}")
 
 
 def show(files: Sequence[ReportFile]) -> None:
@@ -77,30 +78,37 @@ def show(files: Sequence[ReportFile]) -> None:
                 say(line)
 
 
-def owners_of(known: Registry, kind: str) -> dict[str, str]:
-    """Return the distribution and version behind each item of a kind, by name."""
-    return {name: known.distribution(kind, name) for name in known.names(kind)}
-
-
 def published(adapter: Item) -> dict[str, Profile]:
     """Return the profiles by others that an adapter knows, by name; raises AnisoError where it fails to give them."""
     with blaming(f"adapter {adapter.name}", adapter.plugin.release):
-        return dict(adapter.value.published())
+        found = dict(adapter.value.published())
+        for name, profile in found.items():
+            if not isinstance(profile, Profile):
+                message = f"published() gave a {type(profile).__name__} as {name}, wanted a Profile"
+                raise TypeError(message)
+        return found
 
 
 @contextmanager
-def blaming(part: str, distribution: str) -> Iterator[None]:
-    """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already."""
+def blaming(part: str, distribution: str, *, loud: bool = True) -> Iterator[None]:
+    """Turn whatever a plugin's part raises into one sentence that names it, unless it is a sentence already.
+
+    What it prints and warns of is said where `loud`.
+    """
+
+    def tell(text: str) -> None:
+        if loud:
+            say(f"Note: the {part} ({distribution}) {text}")
+
     try:
-        with quiet_plugin():
+        with isolated(tell):
             yield
     except AnisoError:
         raise
-    except (Exception, SystemExit) as error:
-        message = (
-            f"The {part} ({distribution}) failed: {type(error).__name__}: {error}; {TRACEBACK}=1 shows where, and its "
-            "author is the one to tell."
-        )
+    except Exception as error:
+        fault = said(error).rstrip(".")
+        advice = f"{TRACEBACK}=1 shows where, and its author is the one to tell"
+        message = f"The {part} ({distribution}) failed: {fault}; {advice}."
         raise AnisoError(message) from error
 
 

@@ -1,6 +1,7 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -14,11 +15,10 @@ from aniso_core.cli.parts import (
     PARTLY_FAILED,
     blaming,
     find_prompts,
-    owners_of,
     preregistered,
-    render,
     seldom_collecting,
     show,
+    tell_remarks,
     tell_standing,
 )
 from aniso_core.cli.progress import measuring, opening
@@ -106,7 +106,8 @@ from aniso_core.tokens import TOKEN_SETS
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Time that a metric may take at one site and token set; one that takes longer has failed. [default: none]",
+    help="Time that a metric may take at one site and token set, or a hypothesis or reporter in all; what takes longer "
+    "has failed. [default: none]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @preregistered()
@@ -141,45 +142,48 @@ def profile(**chosen: Any) -> None:
         seed=chosen["seed"],
     )
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
-    reporters = list(dict.fromkeys(chosen["reporters"])) or known.names("reporter")
-    for name in reporters:
-        known.reporter(name)
+    reporters = [known.reporter(name) for name in dict.fromkeys(chosen["reporters"]) or known.names("reporter")]
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
-    prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
+    loud, limit = not chosen["quiet"], chosen["time_limit"]
+    prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"], loud=loud)
     if chosen["folder"] is not None:
         store.refuse_existing(chosen["folder"])
-    loud = not chosen["quiet"]
     if loud and prompts_name not in known.names("prompts"):
         say(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
     _refuse_other_preset(known, adapter, chosen["model"])
     if loud:
         say(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
-    with opening(shown=loud), blaming(f"adapter {adapter.name}", known.distribution("adapter", adapter.name)):
+    named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
+    with opening(shown=loud), blaming(*named, loud=loud):
         probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
-    if loud:
-        for note in probe.info.notes:
-            say(f"Note: {note}.")
-    with measuring(shown=loud) as progress:
+        notes = probe.info.notes
+    for note in notes if loud else ():
+        say(f"Note: {note}.")
+    with measuring(shown=loud) as progress, blaming(*named, loud=loud):
         measured = engine.profile(probe, documents, plan, prompts_name, progress)
     measured = prereg.noted(measured, registered)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
-    verdicts, failures = engine.judge(hypotheses, [measured], plan.seed, owners_of(known, "hypothesis"), registered)
+    owners = known.owners("hypothesis")
+    judged = engine.judge(hypotheses, [measured], plan.seed, owners=owners, registered=registered, time_limit=limit)
     request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "quiet", "folder"}}
-    records = store.run_files(measured, verdicts, failures, request)
-    report = Report([measured], verdicts, records, (*measured.failures, *failures), measured.provenance.started)
-    files, failed = render(known, reporters, report)
-    if failed:
-        records = store.run_files(measured, verdicts, (*failures, *failed), request)
-    store.save(folder, records, files)
+    records = store.run_files(measured, judged, request)
+    failures = (*measured.failures, *judged.failures)
+    report = Report([measured], judged.verdicts, records, failures, measured.provenance.started)
+    made = engine.render(reporters, report, known.owners("reporter"), limit)
+    if made.failures or made.remarks:
+        whole = replace(judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks))
+        records = store.run_files(measured, whole, request)
+    store.save(folder, records, made.files)
     if loud:
-        show(files)
-        tell_standing(verdicts, registered, [measured], plan.seed)
-    troubles = (*report.failures, *failed)
+        tell_remarks((*judged.remarks, *made.remarks))
+        show(made.files)
+        tell_standing(judged.verdicts, registered, [measured], plan.seed)
+    troubles = (*failures, *made.failures)
     for failure in troubles:
         say(f"The {failure.kind} {failure.name} ({failure.distribution}) failed: {failure.reason}; the rest is whole.")
     if chosen["as_json"]:
-        told = store.to_plain(verdicts)
+        told = store.to_plain(judged.verdicts)
         out_json(
             {"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": store.to_plain(troubles)}
         )
@@ -234,8 +238,7 @@ def _remark(measured: Profile, plan: engine.Plan, *, loud: bool) -> None:
     if not loud:
         return
     prompts, made = measured.prompts, measured.provenance
-    for said in measured.remarks:
-        say(f"Note: the metric {said.name} ({said.distribution}) {said.reason}")
+    tell_remarks(measured.remarks)
     if made.batch_tokens < plan.batch_tokens:
         say(f"Note: memory ran out, so batches were cut to {made.batch_tokens} tokens; --batch-tokens sets them.")
     if plan.kernels == "fast":

@@ -13,12 +13,11 @@ from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
-    owners_of,
     preregistered,
     published,
-    render,
     seldom_collecting,
     show,
+    tell_remarks,
     tell_standing,
 )
 from aniso_core.cli.say import out, out_json, paragraph, plugins, say
@@ -51,13 +50,14 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
     chosen = choose(known, hypotheses)
     profiles = find_profiles(known, runs)
     _note_differences(profiles)
-    verdicts, failures = engine.judge(chosen, profiles, seed, owners_of(known, "hypothesis"), registered)
-    tell_standing(verdicts, registered, profiles, seed)
+    judged = engine.judge(chosen, profiles, seed, owners=known.owners("hypothesis"), registered=registered)
+    tell_remarks(judged.remarks)
+    tell_standing(judged.verdicts, registered, profiles, seed)
     if as_json:
-        out_json(store.to_plain(verdicts))
+        out_json(store.to_plain(judged.verdicts))
     else:
-        tell(verdicts)
-    end(failures)
+        tell(judged.verdicts)
+    end(judged.failures)
 
 
 @click.command()
@@ -83,23 +83,26 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], folder: Path | Non
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
-        records = store.run_files(profiles[0], judged.verdicts, judged.failures, store.load_request(Path(runs[0])))
+        records = store.run_files(profiles[0], judged, store.load_request(Path(runs[0])))
         # Whether a reporter fails is asked anew.
         failures = [f for f in (*profiles[0].failures, *judged.failures) if f.kind != "reporter"]
         drawn = Report(profiles, judged.verdicts, records, failures, profiles[0].provenance.started)
     else:
         hypotheses = [item.value for item in known.items("hypothesis")]
-        verdicts, untested = engine.judge(hypotheses, profiles, owners=owners_of(known, "hypothesis"))
-        failures = [f for measured in profiles for f in measured.failures] + list(untested)
-        drawn = Report(profiles, verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
-    files, failed = render(known, tuple(dict.fromkeys(reporters)) or known.names("reporter"), drawn)
+        judged = engine.judge(hypotheses, profiles, owners=known.owners("hypothesis"))
+        tell_remarks(judged.remarks)
+        failures = [f for measured in profiles for f in measured.failures] + list(judged.failures)
+        drawn = Report(profiles, judged.verdicts, (), failures, datetime.now(UTC).isoformat(timespec="seconds"))
+    asked = [known.reporter(name) for name in dict.fromkeys(reporters) or known.names("reporter")]
+    made = engine.render(asked, drawn, known.owners("reporter"))
     target = folder or Path(runs[0]) / store.REPORT
-    store.write_report(target, files)
-    show(files)
-    for failure in failed:
+    store.write_report(target, made.files)
+    show(made.files)
+    tell_remarks(made.remarks)
+    for failure in made.failures:
         say(f"The reporter {failure.name} ({failure.distribution}) failed: {failure.reason}; the others are written.")
     out(str(target))
-    if failed:
+    if made.failures:
         sys.exit(PARTLY_FAILED)
 
 

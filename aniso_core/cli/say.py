@@ -35,8 +35,10 @@ def out_json(value: Any) -> None:
 
 
 def plugins() -> Registry:
-    """Return the registry, having said in one line each which plugins are left out."""
+    """Return the registry, having said in one line each what plugins said and which are left out."""
     found = registry()
+    for remark in found.remarks:
+        say(f"Note: {remark}")
     for broken in found.broken:
         say(str(broken))
     return found

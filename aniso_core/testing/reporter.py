@@ -39,10 +39,13 @@ def check_reporter(reporter: Reporter) -> Checked:
 def _files(reporter: Reporter, report: Report, where: str) -> tuple[ReportFile, ...]:
     """Return the files that a run would keep."""
     about = f"Reporter {reporter.name}"
-    files, failures = engine.render([reporter], report)
-    for failure in failures:
+    made = engine.render([reporter], report)
+    for failure in made.failures:
         raise RuleError(about, "files with legal, new names", failure.reason, where)
-    return files
+    for remark in made.remarks:
+        printed = remark.reason.startswith("printed")
+        want(not printed, about, "nothing on stdout and stderr", repr(remark.reason.removeprefix("printed: ")), where)
+    return made.files
 
 
 def _reports() -> Iterator[tuple[str, Report]]:

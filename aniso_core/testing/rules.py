@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aniso_core.answers import said
+from aniso_core.isolation import said
 from aniso_core.text import short
 
 

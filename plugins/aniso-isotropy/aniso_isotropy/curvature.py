@@ -11,6 +11,7 @@ from aniso_isotropy.means import Mean, Means
 
 _MISSING = "no three tokens in a row belong to this token set here, or none of them differ"
 _LEAST = 1e-5  # of a state's length: shorter steps are rounding, as where a token repeats
+_SHARP = 0.99  # size of a cosine above which float32 lacks the digits that its angle hangs on
 
 
 class Curvature:
@@ -46,17 +47,22 @@ class Curvature:
 
 
 def _turns(states: Tensor, norms: Tensor) -> Tensor:
-    """Return for each row of float[n, d] the angle between the steps to it and to the row before it, float[n].
+    """Return for each row of float[n, d] the angle between the steps to it and to the row before it, float64[n].
 
     It is NaN for the first two, and where two rows are the same up to rounding: there is no step then.
     """
     count, width = states.shape
-    angles = torch.full_like(norms, torch.nan)
+    angles = torch.full_like(norms, torch.nan, dtype=torch.float64)
     if count > 2:  # noqa: PLR2004 - two steps
         # Memory that is used again: that of fresh tensors would take longer to come by than the angles.
         steps = torch.sub(states[1:], states[:-1], out=room("steps", states, (count - 1, width)))
         products = torch.mul(steps[1:], steps[:-1], out=room("turns", states, (count - 2, width)))
         lengths = torch.linalg.vector_norm(steps, dim=1)
         lengths = lengths.where(lengths > _LEAST * norms[1:], torch.nan)
-        angles[2:] = (products.sum(dim=1) / (lengths[1:] * lengths[:-1])).clamp(-1, 1).arccos()
+        cosines = (products.sum(dim=1) / (lengths[1:] * lengths[:-1])).double()
+        # A token that comes back after another is a turn by pi; in the first layer texts have many.
+        sharp = (cosines.abs() > _SHARP).nonzero().squeeze(1)
+        after, before = steps[sharp + 1].double(), steps[sharp].double()
+        cosines[sharp] = (after * before).sum(dim=1) / (after.norm(dim=1) * before.norm(dim=1))
+        angles[2:] = cosines.clamp(-1, 1).arccos()
     return angles
