@@ -32,7 +32,7 @@ from aniso_core.records import (
     ReportFile,
     Site,
 )
-from aniso_core.shards import cut
+from aniso_core.shards import TOKENS, cut
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
@@ -58,10 +58,10 @@ Progress = Callable[[int, int], None]
 class Plan:
     """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
-    `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
-    depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
-    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed. `owners`
-    are the distributions and versions behind the metrics, by name.
+    `batch_tokens` bounds the padded tokens of a batch, `shard_tokens` are those from which a shard is full, `kernels`
+    names the matrix kernels that run the model; no value depends on them beyond rounding. With `intervals` it is kept
+    what each document holds, for intervals and tests. A metric that takes longer than `time_limit` seconds (None: no
+    limit) at a site and token set has failed. `owners` are the distributions and versions behind the metrics, by name.
     """
 
     metrics: Sequence[Metric]
@@ -70,6 +70,7 @@ class Plan:
     bos: BosRule = "auto"
     max_length: int | None = None
     batch_tokens: int = 1024
+    shard_tokens: int = TOKENS
     kernels: Kernels = "default"
     intervals: bool = True
     time_limit: float | None = None
@@ -79,11 +80,12 @@ class Plan:
 
 
 @watched()
-def profile(
+def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     probe: Probe,
     documents: Sequence[Document],
     plan: Plan,
     prompts_name: str,
+    *,
     progress: Progress | None = None,
     unfinished: "Unfinished | None" = None,
 ) -> Profile:
@@ -121,7 +123,7 @@ def profile(
     came = Reached(0, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"))
     if unfinished is not None:
         came = unfinished.restore(fold, probe.info.device) or came
-    shards = cut(tokenized.windows)
+    shards = cut(tokenized.windows, plan.shard_tokens)
     done, batch_tokens = sum(shard.tokens for shard in shards[: came.shards]), came.batch_tokens
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
         for shard in shards[came.shards :]:

@@ -46,7 +46,7 @@ class Unfinished:
     """
 
     def __init__(self, run: Path, asked: Mapping[str, Any], *, resume: bool, every: float = _EVERY) -> None:
-        """Name the folder; with `resume` it may hold states. `every` are seconds between states."""
+        """Name the folder; with `resume` it may hold states. `every` are seconds between states, 0 for one after each shard."""
         self._run = run
         self.folder = run.with_name(run.name + _SUFFIX)
         self._asked, self._resume, self._every = json.loads(json.dumps(asked)), resume, every
@@ -65,9 +65,7 @@ class Unfinished:
         try:
             lock.acquire()
         except Timeout as error:
-            message = (
-                f"Another process is measuring {visible(self._run)}; wait for it, or name another folder with --out."
-            )
+            message = f"Another process is measuring {visible(self._run)}; wait for it, or name another --out."
             raise AnisoError(message) from error
         try:
             self._begin()
@@ -87,7 +85,7 @@ class Unfinished:
                 state, progress = _read(path)
                 fold.restore(state, device)
             except (ValueError, TypeError, KeyError, OSError) as error:
-                self.remarks.append(f"{visible(path.name)} is damaged ({visible(error)}), so it is measured again")
+                self.remarks.append(f"{visible(path.name)} is damaged ({visible(error)}) and is measured again")
                 path.unlink(missing_ok=True)
             else:
                 return progress
@@ -95,8 +93,8 @@ class Unfinished:
 
     def keep(self, fold: Fold, progress: Reached) -> None:
         """Store the state of a fold where the last one is old enough to be worth it."""
-        since = time.monotonic() - self._last
-        if self._trouble or since < max(self._every, _SHARE * self._took):
+        wait = self._every and max(self._every, _SHARE * self._took)
+        if self._trouble or time.monotonic() - self._last < wait:
             return
         begun = time.monotonic()
         try:
@@ -119,7 +117,7 @@ class Unfinished:
             raise AnisoError(message) from error
 
     def _begin(self) -> None:
-        """Make sure that what is there is of the same request, and remove what a process that died left half-written."""
+        """Refuse what is of another request, and remove what a process that died left half-written."""
         for path in (*self.folder.glob(".*.tmp"), *self._run.parent.glob(f".{self._run.name}.*.tmp")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if not self._states():
@@ -205,16 +203,15 @@ def _read(path: Path) -> tuple[FoldState, Reached]:
         with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["state"])
             arrays: dict[int, dict[int, Any]] = {}
-            for name in file.keys():
+            names: list[str] = list(file.keys())
+            for name in names:
                 number, place = map(int, name.split("/"))
                 arrays.setdefault(number, {})[place] = file.get_tensor(name)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    held = {
-        (metric, Site(layer, stream), name): State(
-            tree, tuple(part for _, part in sorted(arrays.get(number, {}).items()))
-        )
-        for number, (metric, stream, layer, name, tree) in enumerate(told["held"])
-    }
+    held = {}
+    for number, (metric, stream, layer, name, tree) in enumerate(told["held"]):
+        own = tuple(array for _, array in sorted(arrays.get(number, {}).items()))
+        held[metric, Site(layer, stream), name] = State(tree, own)
     counts = {(Site(layer, stream), name): count for stream, layer, name, count in told["counts"]}
     return FoldState(held, counts, told["failed"], told["said"]), Reached(**told["progress"])

@@ -160,7 +160,7 @@ def profile(**chosen: Any) -> None:
     for note in notes if loud else ():
         say(f"Note: {note}.")
     with measuring(shown=loud) as progress, blaming(*named, loud=loud):
-        measured = engine.profile(probe, documents, plan, prompts_name, progress)
+        measured = engine.profile(probe, documents, plan, prompts_name, progress=progress)
     measured = prereg.noted(measured, registered)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
