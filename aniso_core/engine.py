@@ -32,6 +32,7 @@ from aniso_core.records import (
     ReportFile,
     Site,
 )
+from aniso_core.shards import TOKENS, cut
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
@@ -44,6 +45,7 @@ from aniso_core.tokens import (
 if TYPE_CHECKING:
     from aniso_core.batches import Batch
     from aniso_core.intake import Share
+    from aniso_core.unfinished import Unfinished
 
 _FULL = 0.95
 """Share of tokens in a batch from which packing has nothing worth sparing."""
@@ -56,10 +58,10 @@ Progress = Callable[[int, int], None]
 class Plan:
     """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
-    `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
-    depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
-    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed. `owners`
-    are the distributions and versions behind the metrics, by name.
+    `batch_tokens` bounds the padded tokens of a batch, `shard_tokens` are those from which a shard is full, `kernels`
+    names the matrix kernels that run the model; no value depends on them beyond rounding. With `intervals` it is kept
+    what each document holds, for intervals and tests. A metric that takes longer than `time_limit` seconds (None: no
+    limit) at a site and token set has failed. `owners` are the distributions and versions behind the metrics, by name.
     """
 
     metrics: Sequence[Metric]
@@ -68,6 +70,7 @@ class Plan:
     bos: BosRule = "auto"
     max_length: int | None = None
     batch_tokens: int = 1024
+    shard_tokens: int = TOKENS
     kernels: Kernels = "default"
     intervals: bool = True
     time_limit: float | None = None
@@ -77,10 +80,16 @@ class Plan:
 
 
 @watched()
-def profile(
-    probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, progress: Progress | None = None
+def profile(  # noqa: PLR0913 - what is measured, and who is told of it
+    probe: Probe,
+    documents: Sequence[Document],
+    plan: Plan,
+    prompts_name: str,
+    *,
+    progress: Progress | None = None,
+    unfinished: "Unfinished | None" = None,
 ) -> Profile:
-    """Return the anisotropy profile of a model on documents.
+    """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
@@ -106,16 +115,29 @@ def profile(
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     units = units_of(documents) if plan.intervals else []
-    fold = Fold(plan.metrics, [document.id for document in documents], units, plan.time_limit, plan.owners)
+    ids = [document.id for document in documents]
+    fold = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
     from aniso_core import kernels
+    from aniso_core.unfinished import Reached
 
-    passing = _Pass(probe, sites, fold, plan.batch_tokens)
-    done = 0
+    came = Reached(0, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"))
+    if unfinished is not None:
+        came = unfinished.restore(fold, probe.info.device) or came
+    shards = cut(tokenized.windows, plan.shard_tokens)
+    done, batch_tokens = sum(shard.tokens for shard in shards[: came.shards]), came.batch_tokens
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
-        for number in passing.run(tokenized.windows):
-            done += number
-            if progress is not None:
-                progress(done, tokenized.count)
+        for shard in shards[came.shards :]:
+            part = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
+            passing = _Pass(probe, sites, part, batch_tokens)
+            for number in passing.run(shard.windows):
+                done += number
+                if progress is not None:
+                    progress(done, tokenized.count)
+            fold.merge(part)
+            batch_tokens = passing.batch_tokens
+            if unfinished is not None and shard is not shards[-1]:
+                seconds = came.seconds + time.monotonic() - clock
+                unfinished.keep(fold, Reached(shard.number + 1, batch_tokens, seconds, came.started))
     measured = fold.ask(sites, plan.tokens)
     texts = Counter(document.text for document in documents)
     return Profile(
@@ -141,10 +163,10 @@ def profile(
             versions=dict(plan.versions),
             plugins={name: plan.owners[name] for name in sorted(plan.owners)},
             seed=plan.seed,
-            batch_tokens=passing.batch_tokens,
+            batch_tokens=batch_tokens,
             kernels=ran,
-            started=started.isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - clock, 3),
+            started=came.started,
+            seconds=round(came.seconds + time.monotonic() - clock, 3),
         ),
         spectra=measured.spectra,
         pseudo=measured.pseudo,

@@ -162,7 +162,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     probe = _opened(adapter, chosen, named, loud=loud)
     with measuring(shown=loud) as progress, blaming(*named, loud=loud):
-        measured = engine.profile(probe, documents, plan, prompts_name, progress)
+        measured = engine.profile(probe, documents, plan, prompts_name, progress=progress)
     measured = prereg.noted(measured, registered)
     _remark(measured, plan, loud=loud)
     folder = chosen["folder"] or default_folder(measured)
