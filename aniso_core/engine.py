@@ -39,6 +39,7 @@ from aniso_core.tokens import (
     Document,
     Window,
     check_token_sets,
+    ids_sha256,
     texts_sha256,
 )
 
@@ -120,11 +121,13 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     from aniso_core import kernels
     from aniso_core.unfinished import Reached
 
-    came = Reached(0, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"))
+    came = Reached(0, 0, tokenized.count, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"), {})
     if unfinished is not None:
+        unfinished.agree({"token ids": ids_sha256(tokenized.windows)})
         came = unfinished.restore(fold, probe.info.device) or came
+        kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
     shards = cut(tokenized.windows, plan.shard_tokens)
-    done, batch_tokens = sum(shard.tokens for shard in shards[: came.shards]), came.batch_tokens
+    done, batch_tokens = came.tokens, came.batch_tokens
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
         for shard in shards[came.shards :]:
             part = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
@@ -133,11 +136,18 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
                 done += number
                 if progress is not None:
                     progress(done, tokenized.count)
-            fold.merge(part)
+            _merge(fold, part)
             batch_tokens = passing.batch_tokens
-            if unfinished is not None and shard is not shards[-1]:
-                seconds = came.seconds + time.monotonic() - clock
-                unfinished.keep(fold, Reached(shard.number + 1, batch_tokens, seconds, came.started))
+            if unfinished is not None:
+                reached = replace(
+                    came,
+                    shards=shard.number + 1,
+                    tokens=done,
+                    batch_tokens=batch_tokens,
+                    seconds=came.seconds + time.monotonic() - clock,
+                    kernels={str(width): (each.error, each.speedup) for width, each in kernels.found.items()},
+                )
+                unfinished.keep(fold, reached)
     measured = fold.ask(sites, plan.tokens)
     texts = Counter(document.text for document in documents)
     return Profile(
@@ -230,6 +240,17 @@ class _Pass:
                 raise
             return visible(str(error).strip().split("\n")[0] or type(error).__name__)[:200]
         return None
+
+
+def _merge(fold: Fold, part: Fold) -> None:
+    """Add a shard to what was measured before; raises AnisoError where there is no memory for it."""
+    try:
+        fold.merge(part)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        message = "There is no memory to add up what was measured; give fewer --stream or --metric, or --no-intervals."
+        raise AnisoError(message) from error
 
 
 def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:

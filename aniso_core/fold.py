@@ -214,31 +214,39 @@ class Fold:
         """Return what was taken in as plain data; raises AnisoError, naming the metric, where a statistic is none."""
         from aniso_core.states import StateError, pack
 
-        names = {metric.over: metric.name for metric in reversed(self._metrics)}
+        first = {metric.over: metric for metric in reversed(self._metrics)}
         held = {}
         for (maker, site, name), statistic in self._held.items():
             try:
-                held[names[maker], site, name] = pack(statistic)
-            except StateError as error:
-                metric = next(metric for metric in self._metrics if metric.over is maker)
-                message = f"the statistic of {self._named(metric)} cannot be stored, as it {error}"
+                held[first[maker].name, site, name] = pack(statistic)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                fault = f"it {error}" if isinstance(error, StateError) else said(error)
+                message = f"the statistic of {self._named(first[maker])} cannot be stored: {fault}"
                 raise AnisoError(message) from error
-        failed = {names[maker]: reason for maker, reason in self._failed.items()}
-        return FoldState(held, dict(self._counts), failed, {names[maker]: text for maker, text in self._said.items()})
+        failed = {first[maker].name: reason for maker, reason in self._failed.items()}
+        told = {first[maker].name: text for maker, text in self._said.items()}
+        return FoldState(held, dict(self._counts), failed, told)
 
-    def restore(self, state: FoldState, device: str) -> None:
+    def restore(self, state: FoldState, device: str | None) -> None:
         """Take in what another fold of the same metrics held; what was on an accelerator goes to `device`.
 
-        Raises StateError, KeyError or TypeError where the state is of other metrics.
+        Without a device each array goes where it was. Raises StateError, KeyError or TypeError where the state is of
+        other metrics; nothing is taken in then.
         """
         from aniso_core.states import unpack
 
         makers = {metric.name: metric.over for metric in self._metrics}
-        for (metric, site, name), packed in state.held.items():
-            self._held[makers[metric], site, name] = unpack(packed, makers[metric](), device)
-        self._counts = dict(state.counts)
-        self._failed |= {makers[metric]: reason for metric, reason in state.failed.items()}
-        self._said |= {makers[metric]: text for metric, text in state.said.items()}
+        held = {
+            (makers[metric], site, name): unpack(packed, makers[metric](), device)
+            for (metric, site, name), packed in state.held.items()
+        }
+        failed = {makers[metric]: reason for metric, reason in state.failed.items()}
+        told = {makers[metric]: text for metric, text in state.said.items()}
+        self._held, self._counts = held, dict(state.counts)
+        self._failed |= failed
+        self._said |= told
 
     def _fail(self, maker: Maker, reason: str) -> None:
         """Leave a plugin's statistic out from now on, and let it go."""

@@ -36,13 +36,14 @@ def pack(statistic: object) -> State:
     return State(tree, tuple(map(_tensor, packer.held)))
 
 
-def unpack(state: State, like: object, device: torch.device | str = "cpu") -> Any:
+def unpack(state: State, like: object, device: str | None = None) -> Any:
     """Return the statistic that was packed; `like` is an empty one, and only classes of its package may be made.
 
-    Arrays that were on an accelerator go to `device`. Raises StateError where the state is of anything else.
+    Arrays that were on an accelerator go to `device`, or where they were. Raises StateError where the state is of
+    anything else.
     """
     try:
-        made = _Unpacker(_package(type(like)), state.arrays, torch.device(device)).value(state.tree)
+        made = _Unpacker(_package(type(like)), state.arrays, device).value(state.tree)
     except (LookupError, ValueError, TypeError, AttributeError, ImportError) as error:
         message = f"a state that is none ({type(error).__name__}: {error})"
         raise StateError(message) from error
@@ -66,7 +67,7 @@ class _Packer:
         if value is None or kind in _PLAIN:
             return value
         if isinstance(value, torch.Tensor):
-            return ["tensor", self._place(value), value.device.type]
+            return ["tensor", self._place(value), str(value.device)]
         if isinstance(value, np.ndarray | np.generic):
             return ["array" if isinstance(value, np.ndarray) else "scalar", self._place(value)]
         if kind in _SEQUENCES.values():
@@ -95,7 +96,7 @@ class _Packer:
 class _Unpacker:
     """Makes values of a tree."""
 
-    def __init__(self, package: str, arrays: Sequence[torch.Tensor], device: torch.device) -> None:
+    def __init__(self, package: str, arrays: Sequence[torch.Tensor], device: str | None) -> None:
         self._package, self._arrays, self._device = package, arrays, device
         self._moved: dict[int, torch.Tensor] = {}
         self._makers: dict[str, Callable[..., Any]] = {
@@ -119,7 +120,7 @@ class _Unpacker:
         if device == "cpu":
             return held
         if place not in self._moved:
-            self._moved[place] = held.to(self._device)
+            self._moved[place] = held.to(self._device or device)
         return self._moved[place]
 
     def _object(self, name: str, tree: Any) -> Any:

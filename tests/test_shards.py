@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -80,27 +81,31 @@ def test_shards_may_be_merged_one_by_one_or_not_at_all(whole):
     assert numbers(measured()) == numbers(whole)
 
 
-def kept_all(tmp_path, asked=ASKED, **choices):
-    return Unfinished(tmp_path / "run", asked, **({"resume": True, "every": 0.0} | choices))
+def kept_all(tmp_path, **choices):
+    """Return what keeps a state after each shard."""
+    return Unfinished(tmp_path / "run", **({"resume": True, "every": 0.0, "tell": [].append} | choices))
+
+
+REACHED = Reached(1, 10, 20, 1024, 0.0, "", {})
 
 
 class StopError(Exception):
     """Ends a run."""
 
 
-@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("after", [1, 3, 6])
 def test_a_run_goes_on_where_it_was(after, tmp_path, whole):
-    """A run that broke off after some shards is the same, to the bit, as one that did not, and leaves nothing behind."""
-    first = kept_all(tmp_path)
-    with pytest.raises(StopError), first.held():
-        measured(unfinished=stopping(first, after))
+    """A run that broke off after some shards is the same to the bit as one that did not, and leaves nothing behind."""
+    first = broken_off(tmp_path, after)
     assert [path.name.split("-")[1] for path in first._states()] == [f"{n:08}" for n in (after - 1, after) if n]
-    second = kept_all(tmp_path)
-    seen = []
+    seen, told = [], []
+    second = kept_all(tmp_path, tell=told.append)
     with second.held():
+        second.agree(ASKED)
         got = measured(unfinished=watching(second, seen))
     assert numbers(got) == numbers(whole)
-    assert seen[0] == after + 1
+    assert seen == list(range(after + 1, 7))
+    assert re.fullmatch(r"Going on with .*run after [\d,]+ of [\d,]+ tokens, which took \d+ s\.", told[0])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,7 +135,8 @@ def watching(unfinished, seen):
 
 
 def broken_off(tmp_path, after=3, asked=ASKED):
-    first = kept_all(tmp_path, asked)
+    first = kept_all(tmp_path)
+    first.agree(asked)
     with pytest.raises(StopError), first.held():
         measured(unfinished=stopping(first, after))
     return first
@@ -151,32 +157,58 @@ def test_a_damaged_state_is_measured_again(damage, both, tmp_path, whole):
             path.write_bytes(
                 {"cut": data[:middle], "empty": b""}.get(damage, data[:middle] + b"?" + data[middle + 1 :])
             )
-    again = kept_all(tmp_path)
-    seen = []
+    seen, told = [], []
+    again = kept_all(tmp_path, tell=told.append)
     with again.held():
         got = measured(unfinished=watching(again, seen))
     assert numbers(got) == numbers(whole)
     assert seen[0] == (1 if both else 3)
-    assert len(again.remarks) == (0 if damage == "gone" else 2 if both else 1)
-    assert all("is damaged (its checksum is another) and is measured again" in remark for remark in again.remarks)
+    damaged = [text for text in told if "is damaged (its checksum is another)" in text]
+    assert len(damaged) == (0 if damage == "gone" else 2 if both else 1)
+    assert len(told) == len(damaged) + (not both)
 
 
 def test_an_unfinished_run_is_not_overwritten(tmp_path):
     """Without --resume what is there is refused in one sentence, and left as it is."""
     before = sorted(path.name for path in broken_off(tmp_path).folder.iterdir())
     again = kept_all(tmp_path, resume=False)
-    with pytest.raises(AnisoError, match=r"run was begun and is not whole yet; add --resume to go on"), again.held():
-        pass
+    with (
+        pytest.raises(AnisoError, match=r"run was begun and is not whole yet; add --resume to go on"),
+        again.held(),
+    ):
+        again.agree(ASKED)
     assert sorted(path.name for path in again.folder.iterdir()) == before
 
 
 def test_a_run_of_something_else_is_refused(tmp_path):
-    """What differs is named with what it was and is: what was changed, added and left out."""
-    broken_off(tmp_path, asked=ASKED | {"seed": 1})
-    again = kept_all(tmp_path, {"model": "seeded", "documents": 25, "revision": "main"})
-    wanted = r"documents \(then 24, now 25\); revision \(then nothing, now main\); seed \(then 1, now nothing\)"
+    """What differs is named with what it was and is; of lists what the other lacks."""
+    broken_off(tmp_path, asked=ASKED | {"metric": ["a", "b", "c"], "seed": None})
+    again = kept_all(tmp_path)
+    wanted = (
+        r"with something else: documents \(then 24, now 25\); metric \(then b, now nothing\); "
+        r"seed \(then nothing, now 1\)\. Ask for what it was begun with"
+    )
     with pytest.raises(AnisoError, match=wanted), again.held():
-        pass
+        again.agree({"model": "seeded", "documents": 25, "metric": ["a", "c"], "seed": 1})
+
+
+def test_other_tokens_are_refused(tmp_path):
+    """A tokenizer that cuts the same texts otherwise is noticed, though nobody asked for anything else."""
+    broken_off(tmp_path)
+    again = kept_all(tmp_path)
+    with pytest.raises(AnisoError, match=r"token ids \(then \w{12}, now \w{12}\)"), again.held():
+        engine.profile(PROBE, DOCUMENTS[1:], engine.Plan(METRICS, shard_tokens=150), "texts", unfinished=again)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", None])
+def test_a_damaged_record_of_what_was_asked_is_refused(data, tmp_path):
+    """States of which nobody can tell what they are of are not gone on with, and not removed either."""
+    asked = broken_off(tmp_path).folder / "asked.json"
+    asked.unlink() if data is None else asked.write_bytes(data)
+    again = kept_all(tmp_path)
+    with pytest.raises(AnisoError, match=r"asked.json is damaged; remove .*run.unfinished to start anew"), again.held():
+        again.agree(ASKED)
+    assert again.is_kept
 
 
 def test_a_run_without_a_state_leaves_nothing(tmp_path):
@@ -196,11 +228,14 @@ def test_states_are_not_stored_oftener_than_they_are_worth(tmp_path):
     """A state follows on another after the time given, and where storing takes long after twenty times as long."""
     once = kept_all(tmp_path, every=1e9)
     with once.held():
-        once.keep(Fold(METRICS, []), Reached(1, 10, 0.0, ""))
-        assert once._states() == []
+        once.keep(Fold(METRICS, []), REACHED)
+        assert not once.is_kept
         once._every, once._took = 1e-9, 1e6
-        once.keep(Fold(METRICS, []), Reached(1, 10, 0.0, ""))
-        assert once._states() == []
+        once.keep(Fold(METRICS, []), REACHED)
+        assert not once.is_kept
+        once._took = 0.0
+        once.keep(Fold(METRICS, []), REACHED)
+        assert once.is_kept
 
 
 class Unstorable:
@@ -221,21 +256,21 @@ class Unstorable:
 
 def test_a_statistic_that_cannot_be_stored_is_named_and_the_run_is_whole(tmp_path):
     """The run goes on and says once that it could not be resumed, and why."""
-    odd = replace(METRICS[0], name="odd", of=float, over=Unstorable)
-    once = kept_all(tmp_path)
+    odd, told = replace(METRICS[0], name="odd", of=float, over=Unstorable), []
+    once = kept_all(tmp_path, tell=told.append)
     with once.held():
         got = measured(unfinished=once, metrics=(odd, *aniso_metrics()))
-        assert once._states() == []
+        assert not once.can_go_on
     assert got.curve("odd").at(0) == 1.0
-    (said,) = once.remarks
+    (said,) = told
     assert said.startswith(
-        "this run cannot be resumed should it break off: the statistic of metric odd (unknown) cannot"
+        "How far this run came could not be stored, so that it can be lost: the statistic of metric odd"
     )
 
 
 def hold(folder, ready, done):
     """Hold a run in another process."""
-    with Unfinished(folder / "run", ASKED, resume=True).held():
+    with kept_all(folder).held():
         ready.set()
         done.wait(60)
 
@@ -265,19 +300,19 @@ def test_what_a_dead_process_left_half_written_is_removed(tmp_path, whole):
     """Files and folders under temporary names go once the run is taken up."""
     folder = broken_off(tmp_path).folder
     (folder / ".abc.tmp").write_bytes(b"half")
-    (tmp_path / ".run.xyz.tmp").mkdir()
-    (tmp_path / ".run.xyz.tmp" / "profile.json").touch()
-    (tmp_path / ".other.tmp").touch()
+    (tmp_path / ".run.a2_4c678.tmp").mkdir()
+    (tmp_path / ".run.a2_4c678.tmp" / "profile.json").touch()
+    for other in (".other.tmp", ".run.b.12345678.tmp", ".run.tmp"):
+        (tmp_path / other).touch()
     again = kept_all(tmp_path)
     with again.held():
         assert numbers(measured(unfinished=again)) == numbers(whole)
-    assert [path.name for path in tmp_path.iterdir()] == [".other.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.tmp", ".run.b.12345678.tmp", ".run.tmp"]
 
 
 def test_batches_stay_halved(tmp_path):
     """A run that is taken up goes on with the batches that memory allowed."""
     first = broken_off(tmp_path)
-    (path,) = first._states()[-1:]
     fold = Fold(METRICS, [])
     with kept_all(tmp_path).held():
         reached = first.restore(fold, "cpu")
