@@ -115,6 +115,22 @@ def make_plan(metrics: Sequence[str | Metric] | None, **choices: Any) -> "Plan":
     return Plan(list(records), owners=owners, versions=installed_versions(), **choices)
 
 
+def processor(device: str = "cpu") -> str:
+    """Return the names of the GPUs among devices, as `cuda:0, cuda:1`; of the processor where there are none."""
+    import platform
+    import re
+
+    import torch
+
+    gpus = [torch.cuda.get_device_name(each) for each in device.split(", ") if each.startswith("cuda")]
+    if gpus:
+        return ", ".join(gpus)
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    name = named[1] if named else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the distributions that a measurement depends on."""
     import platform

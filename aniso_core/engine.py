@@ -32,18 +32,21 @@ from aniso_core.records import (
     ReportFile,
     Site,
 )
+from aniso_core.shards import TOKENS, cut
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
     Document,
     Window,
     check_token_sets,
+    ids_sha256,
     texts_sha256,
 )
 
 if TYPE_CHECKING:
     from aniso_core.batches import Batch
     from aniso_core.intake import Share
+    from aniso_core.unfinished import Unfinished
 
 _FULL = 0.95
 """Share of tokens in a batch from which packing has nothing worth sparing."""
@@ -61,10 +64,10 @@ def unheard(_phase: str, _done: int, _total: int) -> None:
 class Plan:
     """What to measure and how: streams (None: all that the model has), token sets, metrics, and batches.
 
-    `batch_tokens` bounds the padded tokens of a batch, `kernels` names the matrix kernels that run the model; no value
-    depends on them beyond rounding. With `intervals` it is kept what each document holds, for intervals and tests.
-    A metric that takes longer than `time_limit` seconds (None: no limit) at a site and token set has failed. `owners`
-    are the distributions and versions behind the metrics, by name.
+    `batch_tokens` bounds the padded tokens of a batch, `shard_tokens` are those from which a shard is full, `kernels`
+    names the matrix kernels that run the model; no value depends on them beyond rounding. With `intervals` it is kept
+    what each document holds, for intervals and tests. A metric that takes longer than `time_limit` seconds (None: no
+    limit) at a site and token set has failed. `owners` are the distributions and versions behind the metrics, by name.
     """
 
     metrics: Sequence[Metric]
@@ -73,6 +76,7 @@ class Plan:
     bos: BosRule = "auto"
     max_length: int | None = None
     batch_tokens: int = 1024
+    shard_tokens: int = TOKENS
     kernels: Kernels = "default"
     intervals: bool = True
     time_limit: float | None = None
@@ -82,10 +86,16 @@ class Plan:
 
 
 @watched()
-def profile(
-    probe: Probe, documents: Sequence[Document], plan: Plan, prompts_name: str, *, progress: Progress = unheard
+def profile(  # noqa: PLR0913 - what is measured, and who is told of it
+    probe: Probe,
+    documents: Sequence[Document],
+    plan: Plan,
+    prompts_name: str,
+    *,
+    progress: Progress = unheard,
+    unfinished: "Unfinished | None" = None,
 ) -> Profile:
-    """Return the anisotropy profile of a model on documents.
+    """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
@@ -111,16 +121,38 @@ def profile(
         raise AnisoError(message)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     units = units_of(documents) if plan.intervals else []
-    fold = Fold(plan.metrics, [document.id for document in documents], units, plan.time_limit, plan.owners)
+    ids = [document.id for document in documents]
+    fold = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
     from aniso_core import kernels
+    from aniso_core.unfinished import Reached
 
-    passing = _Pass(probe, sites, fold, plan.batch_tokens)
-    done = 0
+    came = Reached(0, 0, tokenized.count, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"), {})
+    if unfinished is not None:
+        unfinished.agree({"token ids": ids_sha256(tokenized.windows)})
+        came = unfinished.restore(fold, probe.info.device) or came
+        kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
+    shards = cut(tokenized.windows, plan.shard_tokens)
+    done, batch_tokens = came.tokens, came.batch_tokens
     progress("forward", done, tokenized.count)
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
-        for number in passing.run(tokenized.windows):
-            done += number
-            progress("forward", done, tokenized.count)
+        for shard in shards[came.shards :]:
+            part = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
+            passing = _Pass(probe, sites, part, batch_tokens)
+            for number in passing.run(shard.windows):
+                done += number
+                progress("forward", done, tokenized.count)
+            _merge(fold, part)
+            batch_tokens = passing.batch_tokens
+            if unfinished is not None:
+                reached = replace(
+                    came,
+                    shards=shard.number + 1,
+                    tokens=done,
+                    batch_tokens=batch_tokens,
+                    seconds=came.seconds + time.monotonic() - clock,
+                    kernels={str(width): (each.error, each.speedup) for width, each in kernels.found.items()},
+                )
+                unfinished.keep(fold, reached)
     measured = fold.ask(sites, plan.tokens, partial(progress, "spectra"))
     texts = Counter(document.text for document in documents)
     return Profile(
@@ -146,10 +178,10 @@ def profile(
             versions=dict(plan.versions),
             plugins={name: plan.owners[name] for name in sorted(plan.owners)},
             seed=plan.seed,
-            batch_tokens=passing.batch_tokens,
+            batch_tokens=batch_tokens,
             kernels=ran,
-            started=started.isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - clock, 3),
+            started=came.started,
+            seconds=round(came.seconds + time.monotonic() - clock, 3),
         ),
         spectra=measured.spectra,
         pseudo=measured.pseudo,
@@ -213,6 +245,17 @@ class _Pass:
                 raise
             return visible(str(error).strip().split("\n")[0] or type(error).__name__)[:200]
         return None
+
+
+def _merge(fold: Fold, part: Fold) -> None:
+    """Add a shard to what was measured before; raises AnisoError where there is no memory for it."""
+    try:
+        fold.merge(part)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        message = "There is no memory to add up what was measured; give fewer --stream or --metric, or --no-intervals."
+        raise AnisoError(message) from error
 
 
 def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:

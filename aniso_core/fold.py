@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from aniso_core.answers import Answers, StatisticError, evaluate
 from aniso_core.contracts import WANTS, Metric, Statistic
-from aniso_core.errors import NO_TOKENS, OutOfRangeError, UndefinedMetricError, out_of_memory, range_advice
+from aniso_core.errors import (
+    NO_TOKENS,
+    AnisoError,
+    OutOfRangeError,
+    UndefinedMetricError,
+    out_of_memory,
+    range_advice,
+)
 from aniso_core.isolation import isolated, log_traceback, said, waiting_for
 from aniso_core.limits import TimeLimitError
 from aniso_core.moments import SPECTRA, Moments, decompose
@@ -24,8 +31,22 @@ from aniso_core.tokens import CLASSES, TOKEN_SETS, TokenClass, Tokens
 if TYPE_CHECKING:
     from aniso_core.batches import Batch
     from aniso_core.intake import Intake, Share
+    from aniso_core.states import State
 
 Maker = Callable[[], Statistic]
+
+
+@dataclass(frozen=True)
+class FoldState:
+    """A fold as plain data: what its statistics hold, by metric, site and token class, and what became of the metrics.
+
+    A statistic that several metrics share stands under the first of them.
+    """
+
+    held: Mapping[tuple[str, Site, TokenClass], "State"]
+    counts: Mapping[tuple[Site, TokenClass], int]
+    failed: Mapping[str, str]
+    said: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -167,8 +188,7 @@ class Fold:
         except Exception as error:
             if maker is RunningMoments and out_of_memory(error):
                 raise
-            self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
-            self._failed[maker] = f"its statistic failed at {site.key}: {said(error)}"
+            self._fail(maker, f"its statistic failed at {site.key}: {said(error)}")
             log_traceback(f"statistic at {site.key}", error)
 
     @contextlib.contextmanager
@@ -183,6 +203,68 @@ class Fold:
 
     def _named(self, metric: Metric) -> str:
         return f"metric {metric.name} ({self._owners.get(metric.name, 'unknown')})"
+
+    def merge(self, other: "Fold") -> None:
+        """Add what another fold of the same metrics took in; its statistics stay as they were."""
+        for counted, number in other._counts.items():
+            self.count(*counted, number)
+        self._said = other._said | self._said
+        for maker, reason in other._failed.items():
+            self._fail(maker, reason)
+        for key, theirs in other._held.items():
+            maker, site, _ = key
+            if maker in self._failed:
+                continue
+            try:
+                with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
+                    self._held[key] = self._held[key].merge(theirs) if key in self._held else theirs
+            except Exception as error:
+                if maker is RunningMoments:
+                    raise
+                self._fail(maker, f"its statistic failed to merge at {site.key}: {said(error)}")
+
+    def state(self) -> FoldState:
+        """Return what was taken in as plain data; raises AnisoError, naming the metric, where a statistic is none."""
+        from aniso_core.states import StateError, pack
+
+        first = {metric.over: metric for metric in reversed(self._metrics)}
+        held = {}
+        for (maker, site, name), statistic in self._held.items():
+            try:
+                held[first[maker].name, site, name] = pack(statistic)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                fault = f"it {error}" if isinstance(error, StateError) else said(error)
+                message = f"the statistic of {self._named(first[maker])} cannot be stored: {fault}"
+                raise AnisoError(message) from error
+        failed = {first[maker].name: reason for maker, reason in self._failed.items()}
+        told = {first[maker].name: text for maker, text in self._said.items()}
+        return FoldState(held, dict(self._counts), failed, told)
+
+    def restore(self, state: FoldState, device: str | None) -> None:
+        """Take in what another fold of the same metrics held; what was on an accelerator goes to `device`.
+
+        Without a device each array goes where it was. Raises StateError, KeyError or TypeError where the state is of
+        other metrics; nothing is taken in then.
+        """
+        from aniso_core.states import unpack
+
+        makers = {metric.name: metric.over for metric in self._metrics}
+        held = {
+            (makers[metric], site, name): unpack(packed, makers[metric](), device)
+            for (metric, site, name), packed in state.held.items()
+        }
+        failed = {makers[metric]: reason for metric, reason in state.failed.items()}
+        told = {makers[metric]: text for metric, text in state.said.items()}
+        self._held, self._counts = held, dict(state.counts)
+        self._failed |= failed
+        self._said |= told
+
+    def _fail(self, maker: Maker, reason: str) -> None:
+        """Leave a plugin's statistic out from now on, and let it go."""
+        self._held = {key: held for key, held in self._held.items() if key[0] is not maker}
+        self._failed.setdefault(maker, reason)
 
     def refuse(self, site: Site, tokens: Tokens, dtype: str) -> NoReturn:
         """Raise OutOfRangeError, naming the first token whose state is not finite."""

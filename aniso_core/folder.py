@@ -73,6 +73,9 @@ def entries(folder: Path) -> Iterator[Entry | AnisoError]:
         message = f"There is no folder of runs {visible(folder)} ({visible(error)}); `aniso profile` makes one."
         raise AnisoError(message) from error
     for path in found:
+        if path.suffix == store.UNFINISHED:
+            yield AnisoError(f"{visible(path.with_suffix(''))} is not whole yet; its command with --resume goes on.")
+            continue
         try:
             yield entry(path)
         except AnisoError as error:

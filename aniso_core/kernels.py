@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -45,9 +44,9 @@ def running(kernels: Kernels, width: int, device: str) -> Iterator[str]:
     if kernels == "default" or not device.startswith("cpu"):
         yield "default" if kernels == "default" else f"default (fast kernels are for a CPU, not {device})"
         return
-    found = probed(min(width, _WIDEST))
-    told = f"oneDNN {found.speedup:.2f} times as fast as the default, error {found.error:.0e}"
-    if not found.serves:
+    worth = probed(min(width, _WIDEST))
+    told = f"oneDNN {worth.speedup:.2f} times as fast as the default, error {worth.error:.0e}"
+    if not worth.serves:
         yield f"default ({told})"
         return
     with _onednn():
@@ -69,9 +68,18 @@ def for_products(rows: torch.Tensor) -> AbstractContextManager[None]:
     return _precision(_mkldnn(), "ieee")
 
 
-@cache
+found: dict[int, Probed] = {}
+"""What was found by width; a run that goes on where it was goes on with what it found then, as speeds vary."""
+
+
 def probed(width: int) -> Probed:
     """Return what oneDNN's float32 products of this width are worth on this machine."""
+    if width not in found:
+        found[width] = _probe(width)
+    return found[width]
+
+
+def _probe(width: int) -> Probed:
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(shape, generator=generator) for shape in ((_ROWS, width), (width, width)))
     ratios = []

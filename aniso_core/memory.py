@@ -52,6 +52,16 @@ class Rows:
             raise ValueError(message)
         return self._pages[: self._count]
 
+    def __getstate__(self) -> Tensor | None:
+        """Return the rows, None where there are none; room for more is no part of them."""
+        return self.held if self._count else None
+
+    def __setstate__(self, rows: Tensor | None) -> None:
+        """Keep a copy of rows, and no others."""
+        self._pages, self._count = None, 0
+        if rows is not None:
+            self.append(rows)
+
     def append(self, rows: Tensor) -> None:
         """Keep a copy of rows float[m, d]; all of them, or none where memory runs out."""
         count = self._count + len(rows)

@@ -31,6 +31,8 @@ from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
 CONFIG = "run.toml"
+UNFINISHED = ".unfinished"
+"""What a run's folder is called beside it while it is not whole."""
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
 _DEEPEST = 100_000  # blocks; bounds the lists that a profile from elsewhere can make us build
 _T = TypeVar("_T")
@@ -48,25 +50,34 @@ class Judged:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The content of run.json: the command's options as they were asked for, and what was used."""
+    """The content of run.json: the command's options as they were asked for, what was used, what --resume compares."""
 
     request: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     prompts: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
 
 def run_files(
-    profile: Profile, judged: Judged, request: Mapping[str, Any], config: bytes | None = None
+    profile: Profile,
+    judged: Judged,
+    request: Mapping[str, Any],
+    config: bytes | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> list[ReportFile]:
-    """Return the files that are the record of a run; `config` is what repeats it, where a file can."""
+    """Return the files that are the record of a run.
+
+    `config` is what repeats it, where a file can; `asked` what it depends on, by name, for who would go on with it.
+    """
     bare = replace(profile, spectra=(), pseudo=(), arrays=())
     record = RunRecord(
         request=request,
         model=msgspec.to_builtins(profile.model),
         prompts=msgspec.to_builtins(profile.prompts),
         provenance=msgspec.to_builtins(profile.provenance),
+        asked=asked or {},
     )
     return [
         ReportFile(PROFILE, encode(bare)),
@@ -87,9 +98,14 @@ def save(folder: Path, records: Sequence[ReportFile], report: Sequence[ReportFil
         write_report(made / REPORT, report)
 
 
+def is_taken(folder: Path) -> bool:
+    """Return whether something is there that is no empty folder."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
 def refuse_existing(folder: Path) -> None:
     """Raise AnisoError where `folder` holds something already, before any work is done."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         message = f"{visible(folder)} exists already; name another folder with --out, or remove it."
         raise AnisoError(message)
 
@@ -287,11 +303,11 @@ def fresh(folder: Path) -> Iterator[Path]:
     try:
         made.chmod(0o755)
         yield made
-        _sync(made)
+        sync(made)
         if folder.exists():
             folder.rmdir()
         made.replace(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
@@ -320,7 +336,8 @@ def write_file(path: Path, data: bytes) -> None:
         raise AnisoError(message) from error
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make sure that what a folder lists survives a loss of power."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -163,6 +163,14 @@ def texts_sha256(documents: Iterable[Document]) -> str:
     return digest.hexdigest()
 
 
+def ids_sha256(windows: Iterable[Window]) -> str:
+    """Return the SHA-256 of the token ids of windows in order, each window on a line."""
+    digest = hashlib.sha256()
+    for window in windows:
+        digest.update(" ".join(map(str, window.ids)).encode() + b"\n")
+    return digest.hexdigest()
+
+
 def check_token_sets(names: Iterable[str]) -> None:
     """Raise AnisoError on a name that is no token set."""
     for name in names:

@@ -287,15 +287,14 @@ def test_fast_kernels_are_used_only_where_they_serve(monkeypatch):
 
 def test_the_probe_tells_float32_from_products_that_round(monkeypatch):
     """Products of float32 pass, products of factors rounded to bfloat16 do not, however fast they are."""
-    kernels.probed.cache_clear()
+    monkeypatch.setattr(kernels, "found", {})
     real = torch.mm
     monkeypatch.setattr(kernels, "_onednn", nullcontext)
     assert 0 < kernels.probed(64).error < 2e-6
-    kernels.probed.cache_clear()
+    kernels.found.clear()
     monkeypatch.setattr(torch, "mm", lambda a, b: real(a.bfloat16().float(), b.bfloat16().float()))
     assert kernels.probed(64).error > 1e-5
     assert not kernels.probed(64).serves
-    kernels.probed.cache_clear()
 
 
 def test_users_own_precision_does_not_reach_the_sums(monkeypatch):

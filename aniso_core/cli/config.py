@@ -23,7 +23,7 @@ from aniso_core.text import nearest_first, short, visible
 F = TypeVar("F", bound=Callable[..., object])
 
 _LARGEST = 1_000_000  # bytes of a file that is read; an honest one has a few thousand
-_OUTPUT = {"folder", "as_json", "quiet", "verbose"}
+OUTPUT = {"folder", "as_json", "quiet", "verbose", "resume"}
 """Options that say where results go and not what is measured; a run's file leaves them out."""
 _PERMISSIONS = {"allow_pickle", "trust_remote_code"}
 """Options that let a model run code: a file that somebody sent must not grant them unseen."""
@@ -60,10 +60,10 @@ def written(command: click.Command, chosen: Mapping[str, Any], folder: Path) -> 
     content = {}
     for option in _options(command):
         value = chosen.get(str(option.name))
-        if option.name in _OUTPUT or value is None or value == ():
+        if option.name in OUTPUT or value is None or value == ():
             continue
         given = value if option.multiple else [Path(value) if isinstance(option.type, click.Path) else value]
-        values = [_storable(_seen_from(folder, one) if isinstance(one, Path) else one) for one in given]
+        values = [_storable(seen_from(folder, one) if isinstance(one, Path) else one) for one in given]
         content[_key(option)] = values if option.multiple else values[0]
     return (_HEADING + tomli_w.dumps(content)).encode()
 
@@ -162,7 +162,7 @@ def _is_path(option: click.Option, value: str, file: Path) -> bool:
     return value not in presets and (on_disk(Path.exists, file.parent / value) or not is_hub_id(value))
 
 
-def _seen_from(folder: Path, path: Path) -> str:
+def seen_from(folder: Path, path: Path) -> str:
     """Return a path relative to a folder, so that both may move together; one that was given whole stays so."""
     return str(path) if path.is_absolute() else Path(os.path.relpath(path, folder.resolve())).as_posix()
 

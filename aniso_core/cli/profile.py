@@ -1,9 +1,11 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +15,7 @@ from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
 from aniso_core.cli.again import command
 from aniso_core.cli.completion import USUAL, completing, repeatable
-from aniso_core.cli.config import configured, require_permitted, written
+from aniso_core.cli.config import OUTPUT, configured, require_permitted, written
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
@@ -27,14 +29,16 @@ from aniso_core.cli.parts import (
 )
 from aniso_core.cli.progress import Phases, following
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
+from aniso_core.cli.resuming import Request, kept, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
-from aniso_core.records import STREAMS, Failure, Profile, Report
+from aniso_core.records import STREAMS, Failure, Profile, Report, Verdict
 from aniso_core.sources import on_disk, weights_size
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
+from aniso_core.unfinished import Unfinished
 
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
@@ -120,6 +124,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
 )
+@click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
 @click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
 @click.option(
     "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
@@ -136,6 +141,9 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     The path of the run directory goes to stdout, all else that is said to stderr.
     """
     require_permitted(context)
+    if chosen["resume"] and chosen["folder"] is None:
+        message = "--resume goes on with the run that --out names; add --out FOLDER."
+        raise click.UsageError(message)
     known = plugins()
     adapter = known.adapter(chosen["adapter"])
     plan = make_plan(
@@ -155,19 +163,22 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     limit = chosen["time_limit"]
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
-    if chosen["folder"] is not None:
-        store.refuse_existing(chosen["folder"])
+    request = Request(chosen, adapter, documents, plan, hypotheses, registered)
+    if _is_whole(request):
+        return
     if prompts_name not in known.names("prompts"):
         note(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
     _refuse_other_preset(known, adapter, chosen["model"])
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
-    with following(shown=loudness() != "quiet") as progress:
-        probe = _opened(adapter, chosen, named, progress)
+    with (
+        following(shown=loudness() != "quiet") as progress,
+        _underway(request, named, progress) as (folder, probe, unfinished),
+    ):
+        unfinished.agree(request.found(known, probe))
         with blaming(*named):
-            measured = engine.profile(probe, documents, plan, prompts_name, progress=progress)
+            measured = engine.profile(probe, documents, plan, prompts_name, progress=progress, unfinished=unfinished)
         measured = prereg.noted(measured, registered)
         _remark(measured, plan)
-        folder = chosen["folder"] or default_folder(measured)
         judged = engine.judge(
             hypotheses,
             [measured],
@@ -177,14 +188,14 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
             time_limit=limit,
             progress=progress,
         )
-        request = {name: _plain(value) for name, value in chosen.items() if name not in {"as_json", "folder"}}
+        options = {name: _plain(value) for name, value in chosen.items() if name not in OUTPUT}
         used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
         used |= {
             kind: tuple(part.name for part in parts)
             for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
         }
         config = written(context.command, used, folder)
-        records = store.run_files(measured, judged, request, config)
+        records = store.run_files(measured, judged, options, config, unfinished.asked)
         failures = (*measured.failures, *judged.failures)
         report = Report(
             [measured],
@@ -193,30 +204,24 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
             failures,
             measured.provenance.started,
             about(known, [measured], judged.verdicts),
-            [command(request)],
+            [command(options)],
             *styles,
         )
         made = draw(reporters, report, known, limit, progress)
         if made.failures or made.remarks:
-            whole = replace(
+            judged = replace(
                 judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks)
             )
-            records = store.run_files(measured, whole, request, config)
+            records = store.run_files(measured, judged, options, config, unfinished.asked)
         store.save(folder, records, made.files)
-        sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
+    sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
     detail(f"Took {', '.join(f'{phase} {seconds:.1f} s' for phase, seconds in progress.seconds())}.")
-    tell_remarks((*judged.remarks, *made.remarks, *sent.remarks))
+    tell_remarks((*judged.remarks, *sent.remarks))
     shown = show((*made.files, *sent.files))
     tell_standing(judged.verdicts, registered, [measured], plan.seed)
-    troubles = (*failures, *made.failures, *sent.failures)
+    troubles = (*measured.failures, *judged.failures, *sent.failures)
     _tell_failures(troubles, shown)
-    if chosen["as_json"]:
-        told = store.to_plain(judged.verdicts)
-        out_json(
-            {"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": store.to_plain(troubles)}
-        )
-    else:
-        out(str(folder))
+    _show_result(chosen, folder, measured, judged.verdicts, troubles)
     if troubles:
         sys.exit(PARTLY_FAILED)
 
@@ -227,6 +232,47 @@ def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
         if not all(" ".join(visible(text).split()) in shown for text in (failure.name, failure.reason)):
             part = f"{failure.kind} {failure.name} ({failure.distribution})"
             say(f"The {part} failed: {failure.reason}; the rest is whole.")
+
+
+def _is_whole(request: Request) -> bool:
+    """Return whether the run is whole already, having shown it where it may be; raises AnisoError where it may not."""
+    chosen, folder = request.chosen, request.chosen["folder"]
+    if folder is None or not store.is_taken(folder):
+        return False
+    if not chosen["resume"]:
+        store.refuse_existing(folder)
+    measured, judged = whole(folder, request)
+    note(f"{folder} is whole already; nothing is left to do.")
+    _show_result(chosen, folder, measured, judged.verdicts, (*measured.failures, *judged.failures))
+    return True
+
+
+def _show_result(
+    chosen: Mapping[str, Any],
+    folder: Path,
+    measured: Profile,
+    verdicts: Sequence[Verdict],
+    troubles: Sequence[Failure],
+) -> None:
+    """Write to stdout where the run is, with what it says where JSON is wanted."""
+    if not chosen["as_json"]:
+        out(str(folder))
+        return
+    told, failed = store.to_plain(verdicts), store.to_plain(troubles)
+    out_json({"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": failed})
+
+
+@contextmanager
+def _underway(request: Request, named: tuple[str, str], progress: Phases) -> Iterator[tuple[Path, Probe, Unfinished]]:
+    """Open the model and hold the run's folder, from before that where it was named; `named` as in `_opened`."""
+    chosen, adapter, folder = request.chosen, request.adapter, request.chosen["folder"]
+    probe = _opened(adapter, chosen, named, progress) if folder is None else None
+    folder = folder or default_folder(probe.info.name if probe else "")
+    unfinished = Unfinished(folder, resume=chosen["resume"], tell=note)
+    with kept(unfinished, chosen, folder):
+        store.refuse_existing(folder)  # another process may have finished it since
+        unfinished.agree(request.asked(folder))
+        yield folder, probe or _opened(adapter, chosen, named, progress), unfinished
 
 
 _REQUESTED = (
@@ -278,12 +324,21 @@ def _used(
     return used
 
 
-def default_folder(measured: Profile) -> Path:
-    """Return runs/<time>-<model>, with a number where that is taken."""
+def default_folder(model: str) -> Path:
+    """Return runs/<time>-<model>, with a number where that is taken.
+
+    What holds it while it is not whole is made, so that of two processes in the same second only one has it.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    base = Path("runs") / f"{stamp}-{slug(measured.model.name)}"
-    taken = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
-    return base if not base.exists() else next(path for path in taken if not path.exists())
+    base = Path("runs") / f"{stamp}-{slug(model)}"
+    base.parent.mkdir(exist_ok=True)
+    for number in count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not folder.exists():
+            with suppress(FileExistsError):
+                folder.with_name(folder.name + store.UNFINISHED).mkdir()
+                return folder
+    raise AssertionError
 
 
 def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:

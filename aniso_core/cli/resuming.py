@@ -1,0 +1,121 @@
+"""Runs that are taken up where they were: what a result depends on, how to go on, and runs that are whole already."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aniso_core import store
+from aniso_core.api import processor
+from aniso_core.cli.again import command
+from aniso_core.cli.config import seen_from
+from aniso_core.cli.say import say
+from aniso_core.contracts import Adapter, Hypothesis, Probe
+from aniso_core.engine import Plan
+from aniso_core.errors import AnisoError
+from aniso_core.plugins import Registry
+from aniso_core.prereg import Registered
+from aniso_core.records import Profile
+from aniso_core.sources import on_disk
+from aniso_core.store import Judged
+from aniso_core.text import visible
+from aniso_core.tokens import Document, texts_sha256
+from aniso_core.unfinished import Unfinished, differences
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: the command's options, and what they stand for."""
+
+    chosen: Mapping[str, Any]
+    adapter: Adapter
+    documents: Sequence[Document]
+    plan: Plan
+    hypotheses: Sequence[Hypothesis]
+    registered: Registered | None
+
+    def asked(self, folder: Path) -> dict[str, Any]:
+        """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
+        chosen, plan = self.chosen, self.plan
+        model, presets = chosen["model"], [preset.name for preset in self.adapter.presets]
+        if model is None and presets:
+            model = presets[0]
+        elif model is not None and model not in presets and on_disk(Path.exists, Path(model)):
+            model = seen_from(folder, Path(model))
+        return {
+            "adapter": self.adapter.name,
+            "model": model,
+            "revision": chosen["revision"],
+            "texts": texts_sha256(self.documents),
+            "stream": plan.streams and sorted(plan.streams),
+            "tokens": plan.tokens,
+            "metric": [metric.name for metric in plan.metrics],
+            "hypothesis": [hypothesis.name for hypothesis in self.hypotheses],
+            "dtype": chosen["dtype"],
+            "device": chosen["device"] and chosen["device"].partition(":")[0],
+            "device-map": chosen["device_map"],
+            "bos": plan.bos,
+            "batch-tokens": plan.batch_tokens,
+            "kernels": plan.kernels,
+            "max-length": plan.max_length,
+            "no-intervals": not plan.intervals,
+            "seed": plan.seed,
+            "prereg": self.registered and self.registered.sha256,
+            "trust-remote-code": chosen["trust_remote_code"],
+        }
+
+    def found(self, known: Registry, probe: Probe) -> dict[str, Any]:
+        """Return what else a result depends on, by name: weights, machine, versions, the size of shards."""
+        info, plan, owners = probe.info, self.plan, known.owners("hypothesis")
+        used = {known.distribution("adapter", self.adapter.name), *plan.owners.values()}
+        return {
+            "weights": info.weights_sha256,
+            "commit": info.revision,
+            "config.json": _config_sha256(self.chosen["model"]),
+            "precision": info.dtype,
+            "placed on": info.device if "," in info.device else info.device.partition(":")[0],
+            "processor": processor(info.device),
+            "threads": info.threads,
+            "attention": info.attention,
+            "tokens of a shard": plan.shard_tokens,
+            "plugins": sorted({*used, *(owners[hypothesis.name] for hypothesis in self.hypotheses)}),
+            **plan.versions,
+        }
+
+
+@contextlib.contextmanager
+def kept(unfinished: Unfinished, chosen: Mapping[str, Any], folder: Path) -> Iterator[None]:
+    """Hold a run; where it breaks off and can go on later, say with which command."""
+    try:
+        with unfinished.held():
+            yield
+    except BaseException:
+        if unfinished.can_go_on:
+            words = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
+            say(f"What was measured is kept; to go on: {command(words | {'folder': str(folder), 'resume': True})}")
+        raise
+
+
+def whole(folder: Path, request: Request) -> tuple[Profile, Judged]:
+    """Return a run that is whole already, its arrays left out; raises AnisoError where it is of another request."""
+    before, now = store.load_record(folder).asked, store.to_plain([request.asked(folder)])[0]
+    if not before:
+        message = f"{visible(folder)} is whole, but does not say all that --resume compares; name another --out."
+        raise AnisoError(message)
+    if other := differences({name: before.get(name) for name in now}, now):
+        message = f"{visible(folder)} is whole, but of something else: {other}. Ask for that, or name another --out."
+        raise AnisoError(message)
+    left = Unfinished(folder, resume=True, tell=say)
+    if left.folder.exists():
+        with contextlib.suppress(AnisoError), left.held():  # its process died before it could remove this
+            pass
+    return store.load(folder, arrays=False), store.load_judged(folder)
+
+
+def _config_sha256(model: str | None) -> str | None:
+    """Return the SHA-256 of a model folder's config.json, None where there is none; weights do not tell of it."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no folder, no name of one, no home
+        return hashlib.sha256((Path(model or "").expanduser() / "config.json").read_bytes()).hexdigest()
+    return None

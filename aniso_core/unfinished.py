@@ -1,0 +1,306 @@
+"""What a run that is not whole yet leaves behind, so that it goes on where it was: `RUN.unfinished`, beside RUN.
+
+Shards are merged in order, so all that is known after some of them is one state of the fold. The newest two are kept,
+each under a name with its checksum: where the last was damaged the one before it still serves.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aniso_core import store
+from aniso_core.errors import AnisoError, OutOfRangeError, out_of_memory
+from aniso_core.fold import Fold, FoldState
+from aniso_core.records import Site
+from aniso_core.text import short, visible
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_ASKED, _LOCK, _STATE = "asked.json", "lock", "state-"
+_KEPT = 2
+_EVERY = 60.0  # seconds between states
+_SHARE = 20.0  # times what storing one takes
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a run had come.
+
+    Its shards and their tokens, of so many in all; the padded tokens of a batch as far as memory allowed; seconds and
+    start; error and speed of the fast kernels by width, as they were found.
+    """
+
+    shards: int
+    tokens: int
+    total: int
+    batch_tokens: int
+    seconds: float
+    started: str
+    kernels: Mapping[str, Sequence[float]]
+
+
+class Unfinished:
+    """The folder of a run that is underway, and what it holds: states, and what the result depends on."""
+
+    def __init__(self, run: Path, *, resume: bool, tell: Callable[[str], object], every: float = _EVERY) -> None:
+        """Name the folder; with `resume` it may hold states.
+
+        `tell` is told in a sentence what the user should know at once. `every` are seconds between states, 0 for one
+        after each shard.
+        """
+        self._run = run
+        self.folder = run.with_name(run.name + store.UNFINISHED)
+        self._resume, self._tell, self._every = resume, tell, every
+        self._last, self._took = time.monotonic(), 0.0
+        self._troubled = self._agreed = False
+        self.asked: dict[str, Any] = {}
+        """What the result depends on, by name."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a state is there from which the run can go on."""
+        return bool(self._states())
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a state, and of this very run."""
+        return self._agreed and self.is_kept
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder; when the block is left it is removed, unless it breaks off and there is a state.
+
+        Raises AnisoError where another process holds it, or where it cannot be made.
+        """
+        lock = self._locked()
+        try:
+            self._sweep()
+            yield
+            self._remove()
+        except OutOfRangeError:
+            self._remove()  # whoever goes on would only meet the same states again
+            raise
+        except BaseException:
+            if not self.is_kept:
+                self._remove()
+            raise
+        finally:
+            lock.release()
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """Note what the result depends on, by name; raises AnisoError where states are of a run that differs in it."""
+        plain = json.loads(json.dumps(facts))
+        self.asked |= plain
+        if not self.is_kept:
+            return
+        if not self._resume:
+            message = (
+                f"{visible(self._run)} was begun and is not whole yet; add --resume to go on with it, or remove "
+                f"{visible(self.folder)} to start anew."
+            )
+            raise AnisoError(message)
+        try:
+            before = {name: value for name, value in self._before().items() if name in plain}
+        except (OSError, ValueError, AttributeError) as error:
+            message = f"{visible(self.folder / _ASKED)} is damaged; remove {visible(self.folder)} to start anew."
+            raise AnisoError(message) from error
+        if other := differences(before, plain):
+            message = (
+                f"{visible(self._run)} was begun with something else: {other}. Ask for what it was begun with, or "
+                f"remove {visible(self.folder)} to start anew."
+            )
+            raise AnisoError(message)
+
+    def restore(self, fold: Fold, device: str) -> Reached | None:
+        """Put the newest whole state into an empty fold; return how far it had come, None where there is none.
+
+        `device` is the model's; where it is on several, each array goes back to its own.
+        """
+        self._agreed = True
+        for path in reversed(self._states()):
+            try:
+                state, reached = _read(path)
+                fold.restore(state, None if "," in device else device)
+            except OSError as error:
+                message = (
+                    f"Cannot read {visible(path)} ({error.strerror}); mend that, or remove {visible(self.folder)}."
+                )
+                raise AnisoError(message) from error
+            except (ValueError, TypeError, KeyError) as error:
+                self._tell(f"{visible(path)} is damaged ({visible(error)}), so that its part is measured again.")
+                path.unlink()
+            else:
+                self._tell(
+                    f"Going on with {visible(self._run)} after {reached.tokens:,} of {reached.total:,} tokens, which "
+                    f"took {reached.seconds:.0f} s."
+                )
+                return reached
+        return None
+
+    def keep(self, fold: Fold, reached: Reached) -> None:
+        """Store the state of a fold where the last one is old enough to be worth it."""
+        wait = self._every and max(self._every, _SHARE * self._took)
+        if time.monotonic() - self._last < wait:
+            return
+        begun = time.monotonic()
+        try:
+            store.write_file(self.folder / _ASKED, json.dumps(self.asked, indent=1).encode())
+            _write(self.folder, fold.state(), reached)
+        except Exception as error:
+            if not isinstance(error, AnisoError | OSError) and not out_of_memory(error):
+                raise
+            # The run itself can still become whole, and the next state may find room.
+            if not self._troubled:
+                self._tell(f"How far this run came could not be stored, so that it can be lost: {visible(error)}")
+            self._troubled = True
+        for path in self._states()[:-_KEPT]:
+            path.unlink()
+        self._last = time.monotonic()
+        self._took = self._last - begun
+
+    def _locked(self) -> "BaseFileLock":
+        """Return the lock of the folder, acquired; it is free again as soon as its process has ended, however."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / _LOCK, timeout=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            message = f"Another process is measuring {visible(self._run)}; wait for it, or name another --out."
+            raise AnisoError(message) from error
+        except OSError as error:
+            message = f"Cannot write {visible(self.folder)}: {error.strerror}; name another place with --out."
+            raise AnisoError(message) from error
+        return lock
+
+    def _sweep(self) -> None:
+        """Remove what a process that died left half-written: states here, and the run beside."""
+        half = re.compile(rf"\.{re.escape(self._run.name)}\.[a-z0-9_]{{8}}\.tmp")
+        for path in (*self.folder.glob(".*.tmp"), *self._run.parent.iterdir()):
+            if path.parent == self.folder:
+                path.unlink()
+            elif half.fullmatch(path.name):
+                shutil.rmtree(path)
+
+    def _before(self) -> dict[str, Any]:
+        before: dict[str, Any] = json.loads((self.folder / _ASKED).read_bytes())
+        return before
+
+    def _states(self) -> list[Path]:
+        """Return the files of states, oldest first."""
+        return sorted(self.folder.glob(f"{_STATE}*.safetensors"))
+
+    def _remove(self) -> None:
+        # States go first: without what they are of they would be of no use, and in the way.
+        for path in self._states():
+            path.unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return in which names two requests differ, with what was asked for then and now; empty where in none.
+
+    Of lists only what the other lacks is told.
+    """
+    told = []
+    for name in dict.fromkeys((*now, *before)):
+        then, today = before.get(name), now.get(name)
+        if then == today:
+            continue
+        if isinstance(then, list) and isinstance(today, list):
+            gone, new = ([x for x in one if x not in other] for one, other in ((then, today), (today, then)))
+            then, today = (gone or None, new or None) if gone or new else (then, today)
+        told.append(f"{name} (then {_shown(then)}, now {_shown(today)})")
+    return "; ".join(told)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text[:12] if re.fullmatch(r"[0-9a-f]{40,}", text) else short(text)
+
+
+def _write(folder: Path, state: FoldState, reached: Reached) -> None:
+    """Write a state: under another name first, synced, then renamed to one with its checksum."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    entries = [(metric, site.stream, site.layer, name, packed) for (metric, site, name), packed in state.held.items()]
+    arrays = {
+        f"{number}/{place}": array
+        for number, (*_, packed) in enumerate(entries)
+        for place, array in enumerate(packed.arrays)
+    }
+    told = {
+        "held": [[*place, packed.tree] for *place, packed in entries],
+        "counts": [[site.stream, site.layer, name, count] for (site, name), count in state.counts.items()],
+        "failed": state.failed,
+        "said": state.said,
+        "reached": vars(reached),
+    }
+    # An array as well, as the header of such a file may not grow large.
+    arrays[_TOLD] = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp", delete=False) as made:
+        path = Path(made.name)
+    try:
+        save_file(arrays, path)
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        path.replace(folder / f"{_STATE}{reached.shards:08}-{_checksum(path)}.safetensors")
+        store.sync(folder)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[FoldState, Reached]:
+    """Return what `_write` wrote; raises ValueError, KeyError or TypeError where the file is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from aniso_core.states import State
+
+    if not path.stem.endswith(f"-{_checksum(path)}"):
+        message = "its checksum is another"
+        raise ValueError(message)
+    try:
+        arrays = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    told = json.loads(arrays.pop(_TOLD).numpy().tobytes())
+    of: dict[int, dict[int, Any]] = {}
+    for key, array in arrays.items():
+        number, place = map(int, key.split("/"))
+        # A copy, as matrix kernels may round by where in memory an array begins.
+        of.setdefault(number, {})[place] = array.clone()
+    held = {
+        (metric, Site(layer, stream), name): State(tree, tuple(array for _, array in sorted(of.get(i, {}).items())))
+        for i, (metric, stream, layer, name, tree) in enumerate(told["held"])
+    }
+    counts = {(Site(layer, stream), name): count for stream, layer, name, count in told["counts"]}
+    return FoldState(held, counts, told["failed"], told["said"]), Reached(**told["reached"])
+
+
+_TOLD = "state"
+
+
+def _checksum(path: Path) -> str:
+    """Return enough of a file's SHA-256 to tell of any damage."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
