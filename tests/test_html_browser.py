@@ -316,6 +316,15 @@ def test_a_band_below_a_logarithmic_axis_ends_at_its_foot(opened):
     assert "log scale" in page.locator("#explore-chart .live").inner_text()
 
 
+def test_charts_are_named_for_those_who_do_not_see_them(opened):
+    """A screen reader finds each chart as a slider that says what it shows and how to move along it."""
+    page = opened(pages.one)
+    for name in ("one: top-eigenvalue-share", "one: spectrum of layer", "one: mean norm"):
+        chart = page.get_by_role("slider", name=name)
+        assert chart.count() == 1, name
+        assert "Arrow keys move along" in chart.get_attribute("aria-label")
+
+
 def test_published_profiles_and_nothing_are_pages_too(opened):
     """A profile of curves alone has no spectra and no norms section, and a report of nothing has no chart at all."""
     published = registry().adapter("pythia").published()["pythia-6.9b"]
