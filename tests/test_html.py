@@ -361,7 +361,7 @@ def test_two_hundred_models_fit_on_a_page():
     assert len(source) < 3e6
     assert "Of 200 models the first 12 are here with every metric" in page.text
     assert all("top-eigenvalue-share" in model["curves"] for model in page.data["models"])
-    assert re.search(r"\d+ more are not told here. All verdicts on this claim: \d+ supported|refuted", page.text)
+    assert re.search(r"\d+ more are not told here. All verdicts on this claim: \d+ (supported|refuted)", page.text)
 
 
 def deep(layers=33, width=4096):
@@ -422,6 +422,23 @@ def test_sources_are_told_once_and_papers_are_links(single):
     assert second.pieces == ("version 1.2402.17762.3",)
     links = {a["href"]: a["rel"] for tag, a in single.tags if tag == "a" and a["href"].startswith("https:")}
     assert links["https://arxiv.org/abs/2402.17762"] == "noopener noreferrer"
+
+
+@pytest.mark.parametrize("names", [("_one", "_other"), ("", "_")])
+def test_names_that_matplotlib_takes_for_none_are_in_the_legend(names):
+    """A model whose name is empty or begins with an underscore is in the legend of the comparison like any other."""
+    page = pages.Page(pages.drawn(pages.of([pages.checkpoint(name, 0.5) for name in names], [])))
+    assert {name for name in names if name} <= {text.strip() for text in page.shown if text.startswith("\u00a0")}
+
+
+def test_units_are_no_formulas():
+    """A unit that would be a broken formula is shown as it is beside the axis of a claim about its metric."""
+    whole = example_profile("one")
+    curves = tuple(replace(c, unit="$\\frac{1 b$") if c.metric == "norm-mean" else c for c in whole.curves)
+    said = Verdict("long", "rigorous", "one", "supported", "so it is", stream="residual", tokens="all")
+    told = (About("hypothesis", "long", "States are long.", "", "norm-mean"),)
+    report = pages.of([replace(whole, curves=curves)], [], verdicts=(said,), about=told)
+    assert "$\\frac{1 b$" in [text.strip() for text in pages.Page(pages.drawn(report)).shown]
 
 
 def test_a_report_of_nothing_is_a_page():
