@@ -119,7 +119,7 @@ def _removed(profile: Profile, stream: str, layer: int) -> str:
     whole, bulk = (counts.get(tokens, {}).get(layer) for tokens in ("all", "bulk"))
     if whole is None or bulk is None:
         return "first and massive tokens"
-    return f"the {whole - bulk:,} first and massive of {whole:,} tokens"
+    return f"the {whole - bulk:,} first and massive tokens (of {whole:,})"
 
 
 def percent(share: float) -> str:

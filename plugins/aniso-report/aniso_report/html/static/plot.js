@@ -141,7 +141,11 @@ function key(figure, chart) {
       ? svg("path", { class: `open s${look}`, d: DIAMOND, transform: "translate(15 7)" })
       : svg("g", {}, svg("path", { class: `line s${look} d${look}`, d: "M0 7H30" }), svg("path", { class: `f${look}`, d: MARKERS[look - 1], transform: "translate(15 7)" })),
   ]);
-  for (const { look, name } of chart.sets || []) entries.push([name, svg("rect", { class: `set f${look}`, width: 30, height: 14 })]);
+  for (const { look, name } of chart.sets || []) {
+    entries.push([name, svg("g", {}, svg("rect", { class: `set f${look}`, x: 8, width: 14, height: 14 }), svg("rect", { class: `f${look}`, x: 8, width: 14, height: 3 }))]);
+  }
+  if (chart.series.some((s) => s.lo)) entries.push([`bands along the lines: ${chart.band || "95 % interval"}`, svg("path", { class: "band f1", d: "M0 4L30 1V10L0 13z" })]);
+  if (chart.series.some((s) => s.thin && !s.told)) entries.push(["the other layers", svg("path", { class: "line other", d: "M0 7H30" })]);
   for (const said of new Set((chart.flags || []).map((f) => f.said))) entries.push([said, svg("path", { class: "flag", d: "M15 3l4.5 8h-9z" })]);
   list.replaceChildren(...entries.map(([name, sign]) => html("li", {}, svg("svg", { "aria-hidden": "true" }, sign), name)));
   list.hidden = false;
