@@ -15,7 +15,7 @@ test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2
 
 test-real: $(VENV)/ready $(WEIGHTS)/ready
-	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python -m pytest -m real
+	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python -m pytest -n 2 --dist loadfile -m real
 
 # The system's own Chromium; Playwright downloads none.
 chromium:

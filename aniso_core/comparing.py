@@ -1,10 +1,13 @@
 """What makes the numbers of two profiles comparable: what forbids it, and what merely weakens it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from aniso_core.records import PAPER, Profile, PromptsInfo
 from aniso_core.text import short
+
+Views = set[tuple[str, str, str]]
 
 MOST_PAIRS = 66
 """Pairs of models that claims are tested on one by one, those of twelve models: of more, chance decides too many."""
@@ -25,8 +28,14 @@ class Comparison:
 
 def differences(a: Profile, b: Profile) -> Comparison:
     """Return what a comparison of two profiles must know; depth is no part of it, since layers have relative depths."""
-    refused = next(_refusals(a, b), "")
-    return Comparison(refused) if refused else Comparison(notes=tuple(_notes(a, b)))
+    return _compared(a, b, _views(a), _views(b))
+
+
+def pairwise(profiles: Sequence[Profile]) -> Iterator[tuple[Profile, Profile, Comparison]]:
+    """Yield every two profiles with their `differences`."""
+    views = [(profile, _views(profile)) for profile in profiles]  # once for each, as pairs of hundreds are many
+    for (a, mine), (b, theirs) in combinations(views, 2):
+        yield a, b, _compared(a, b, mine, theirs)
 
 
 def too_many(pairs: int) -> str:
@@ -37,13 +46,17 @@ def too_many(pairs: int) -> str:
     )
 
 
-def _refusals(a: Profile, b: Profile) -> Iterator[str]:
+def _compared(a: Profile, b: Profile, mine: Views, theirs: Views) -> Comparison:
+    refused = next(_refusals(a, b, mine, theirs), "")
+    return Comparison(refused) if refused else Comparison(notes=tuple(_notes(a, b)))
+
+
+def _refusals(a: Profile, b: Profile, mine: Views, theirs: Views) -> Iterator[str]:
     if _is_same_run(a, b):
         yield "a run cannot be compared with itself"
     if a.prompts and b.prompts and a.prompts.sha256 != b.prompts.sha256:
         texts = f"{_text(a.prompts)} against {_text(b.prompts)}"
         yield f"they measured different texts, {texts}, which alone changes a profile; measure both on one text"
-    mine, theirs = _views(a), _views(b)
     for number, part in enumerate(("metric", "stream", "token set")):
         first, second = ({view[number] for view in views} for views in (mine, theirs))
         if not first & second:
@@ -62,13 +75,21 @@ def _is_same_run(a: Profile, b: Profile) -> bool:
     return replace(a, model=replace(a.model, name=b.model.name)) == b
 
 
-def _views(profile: Profile) -> set[tuple[str, str, str]]:
+def _views(profile: Profile) -> Views:
     """Return metric, stream and token set of each curve, the composed view `paper` among them.
 
     A curve of one layer is left out: the final norm's output comes along even where stream `normed` was not asked for.
     """
-    found = {(c.metric, c.stream, c.tokens) for c in profile.curves if len(c.layers) > 1}
-    return found | {(m, PAPER, t) for m, stream, t in found if stream == "residual" and profile.find(m, PAPER, t)}
+    held = {(c.metric, c.stream, c.tokens): c.layers for c in profile.curves}
+    found = {view for view, layers in held.items() if len(layers) > 1}
+    last = profile.model.layers
+    return found | {
+        (metric, PAPER, tokens)
+        for metric, stream, tokens in found
+        if stream == "residual"
+        and set(range(last)) <= set(held[metric, stream, tokens])
+        and last in {*held[metric, stream, tokens], *held.get((metric, "normed", tokens), ())}
+    }
 
 
 def _notes(a: Profile, b: Profile) -> Iterator[str]:

@@ -46,7 +46,7 @@ def main() -> None:
     rows = [row(name, size[name], drawn[name], opened[name]) for name in runs]
     note = (
         f"The reporter html, {ROUNDS} rounds. The runs of {LAYERS + 1} states are of a GPT-NeoX with random weights "
-        f"and d = {WIDTH} on library128: every installed metric but those on request, both streams, three token sets, "
+        f"and d = {WIDTH} on paper3: every installed metric but those on request, both streams, three token sets, "
         "intervals. Drawing is the whole command `aniso report` from the shell; opening ends with the last chart, from "
         "disk, headless. The targets are those of one run."
     )
@@ -68,7 +68,7 @@ def _timed(what: str) -> tuple[str, str, str]:
 def deep(folder: Path, count: int) -> list[str]:
     """Return the folders of the first so many runs of a deep model, measured where they are not there yet."""
     paths = [folder / f"deep-{number}" for number in range(count)]
-    documents = registry().prompts("library128").load()
+    documents = registry().prompts("paper3").load()
     for number, path in enumerate(paths):
         if path.exists():
             continue

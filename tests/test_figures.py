@@ -153,6 +153,18 @@ def test_text_and_lines_of_a_paper_are_legible(medium, monkeypatch):
     assert sheets_of([measured()], monkeypatch, check, style=medium) == 3
 
 
+def test_every_model_is_in_the_legend(monkeypatch):
+    """A name that begins with an underscore, which matplotlib leaves out, is in the legend of the comparison too."""
+    seen = []
+
+    def check(figure, name):
+        if name == "comparison":
+            seen.extend(text.get_text().strip() for text in figure.legends[0].get_texts())
+
+    assert sheets_of([published(name, ".1 .9 .3 .2") for name in ("_one", "two")], monkeypatch, check)
+    assert {"_one (published)", "two (published)"} <= set(seen)
+
+
 @pytest.mark.parametrize("count", [2, 7, 20])
 def test_curves_differ_in_grey(count, monkeypatch):
     """Every two curves of a comparison differ in dash or marker, since a copy in grey has no colours."""

@@ -206,8 +206,10 @@ def test_a_run_is_removed_when_the_question_is_answered(runs, aniso, monkeypatch
 
 
 def test_a_question_without_an_answer_removes_nothing(runs, aniso):
-    """Where nobody answers, nothing is removed."""
-    assert aniso("runs", "rm", runs / "first").code == 130
+    """Where nobody can answer, nothing is removed, and the message says what to do."""
+    ran = aniso("runs", "rm", runs / "first")
+    assert ran.code == 1
+    assert ran.err.endswith("Error: There is nobody to ask whether to remove 1 run; add --yes.\n")
     assert (runs / "first").exists()
 
 

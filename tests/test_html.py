@@ -126,6 +126,8 @@ def test_a_published_profile_says_that_nobody_knows():
         (0.1, 0.1, (0.1, 0.2, 0.1), "In part"),
         (0.1, 0.1, (0.5, 0.79, 0.6), "No"),
         (0.1, 0.1, (0.82, 0.79, 0.6), "In part"),
+        (0.9, 0.05, None, "Yes: a few tokens make it"),
+        (0.1, 0.1, None, "Not known"),
         (None, None, None, "Not known"),
     ],
 )
@@ -270,7 +272,9 @@ def test_runs_of_layers_are_spans():
 def test_models_are_held_against_each_other(pair):
     """Two models get a line each, the depths at which their shares differ, and the verdicts that name both."""
     assert "Do the models differ?" in pair.text
-    assert re.search(r"All tokens: the share differs at \d of 7 depths \(all depths tested at once, paired", pair.text)
+    assert re.search(
+        r"All tokens: the shares are told apart at \d of 7 depths \(all depths tested at once, paired", pair.text
+    )
     assert "gauge-flatness, residual stream: all tokens " in pair.text
     assert pair.data["models"][1]["layers"] == 5
     commands = [f"aniso profile --model {number}" for number in (0, 1)]
@@ -304,9 +308,67 @@ def test_models_differ_where_their_documents_do(token_sets, said):
     for tokens in ("all", "bulk"):
         (told,) = [text for text in answer.why if text.startswith(f"{tokens.capitalize()} tokens:")]
         number = 7 if tokens in token_sets else 0
-        assert f"differs at {number} of 7 depths" in told
+        assert f"told apart at {number} of 7 depths" in told
         assert f"other at {number}; they are furthest apart" in told
         assert told.endswith("by 0.010." if number else "by 0.000.")
+
+
+def test_rounding_is_no_difference():
+    """A depth where two models differ by rounding alone counts for nothing, however alike its documents are."""
+    one = example_profile("one")
+    steps = np.array([1e-17, *[0.01] * (len(one.curve(reading.SHARE).layers) - 1)])
+    other = shifted(one, ())
+    flat, raised = (tuple(replace(p, values=0 * p.values + step) for p in one.pseudo) for step in (0, steps))
+    (answer,) = differ.pairs([replace(one, pseudo=flat), replace(other, pseudo=raised)], ["one", "other"], ())
+    assert "told apart at 6 of 7 depths" in answer.why[1]
+
+
+def test_models_without_a_document_in_common_are_not_tested():
+    """Where no document has tokens at every layer of both models, there is nothing to pair and the page says so."""
+    one = example_profile("one")
+
+    def half(profile, rows):
+        pseudo = [replace(p, values=p.values.copy()) for p in profile.pseudo]
+        held = tuple(
+            replace(p, values=np.where(rows(np.arange(len(p.values)))[:, None], p.values, np.nan)) for p in pseudo
+        )
+        return replace(profile, pseudo=held)
+
+    both = [half(one, lambda i: i % 2 == 0), half(shifted(one, ()), lambda i: i % 2 == 1)]
+    (answer,) = differ.pairs(both, ["one", "other"], ())
+    assert answer.short == "Not known"
+    assert answer.why[-1] == "The documents that both read do not allow a test of the share."
+
+
+def test_what_is_left_out_of_a_large_comparison_is_said():
+    """Of more pairs than are told the page gives the number, and of a picture of some models how many these are."""
+    text = pages.Page(pages.drawn(pages.sweep())).text
+    assert "Of 36 pairs of models the first 10 are told in words." in text
+    assert "before the final norm, of 5 of 9 models" in text
+    text = pages.Page(pages.drawn(pages.two())).text
+    assert "pairs of models the first" not in text
+    assert " of 2 models" not in text
+
+
+def test_only_tests_that_are_not_corrected_are_counted():
+    """Confirmatory verdicts are corrected for each other (Holm), and what judges nothing is no test."""
+    report = pages.one()
+    free = [v for v in report.verdicts if v.criterion == "rigorous" and v.outcome != "not_testable"]
+    assert f"{len(free)} tests over documents" in pages.Page(pages.drawn(report)).text
+    kept = (replace(free[0], p_adjusted=0.01, standing="confirmatory"), replace(free[1], outcome="descriptive"))
+    text = pages.Page(pages.drawn(replace(report, verdicts=(*kept, *free[2:])))).text
+    assert f"{len(free) - 2} tests over documents" in text
+
+
+def test_groups_of_documents_are_called_so():
+    """Where documents are left out in groups, these and not documents are what layers are compared within."""
+    one = pages.one().profiles[0]
+    many = replace(one, prompts=replace(one.prompts, documents=128, units=64))
+    for profile, said in (
+        (one, f"each of {one.prompts.documents} documents"),
+        (many, "each of 64 groups of documents"),
+    ):
+        assert said in answers.answers(profile, pages.one().verdicts)[1].why[0]
 
 
 def test_a_plateau_is_not_taken_for_a_point():
@@ -361,7 +423,7 @@ def test_two_hundred_models_fit_on_a_page():
     assert len(source) < 3e6
     assert "Of 200 models the first 12 are here with every metric" in page.text
     assert all("top-eigenvalue-share" in model["curves"] for model in page.data["models"])
-    assert re.search(r"\d+ more are not told here. All verdicts on this claim: \d+ supported|refuted", page.text)
+    assert re.search(r"\d+ more are not told here. All verdicts on this claim: \d+ (supported|refuted)", page.text)
 
 
 def deep(layers=33, width=4096):
@@ -422,6 +484,23 @@ def test_sources_are_told_once_and_papers_are_links(single):
     assert second.pieces == ("version 1.2402.17762.3",)
     links = {a["href"]: a["rel"] for tag, a in single.tags if tag == "a" and a["href"].startswith("https:")}
     assert links["https://arxiv.org/abs/2402.17762"] == "noopener noreferrer"
+
+
+@pytest.mark.parametrize("names", [("_one", "_other"), ("", "_")])
+def test_names_that_matplotlib_takes_for_none_are_in_the_legend(names):
+    """A model whose name is empty or begins with an underscore is in the legend of the comparison like any other."""
+    page = pages.Page(pages.drawn(pages.of([pages.checkpoint(name, 0.5) for name in names], [])))
+    assert {name for name in names if name} <= {text.strip() for text in page.shown if text.startswith("\u00a0")}
+
+
+def test_units_are_no_formulas():
+    """A unit that would be a broken formula is shown as it is beside the axis of a claim about its metric."""
+    whole = example_profile("one")
+    curves = tuple(replace(c, unit="$\\frac{1 b$") if c.metric == "norm-mean" else c for c in whole.curves)
+    said = Verdict("long", "rigorous", "one", "supported", "so it is", stream="residual", tokens="all")
+    told = (About("hypothesis", "long", "States are long.", "", "norm-mean"),)
+    report = pages.of([replace(whole, curves=curves)], [], verdicts=(said,), about=told)
+    assert "$\\frac{1 b$" in [text.strip() for text in pages.Page(pages.drawn(report)).shown]
 
 
 def test_a_report_of_nothing_is_a_page():

@@ -229,6 +229,57 @@ def test_a_sweep_has_a_map_and_a_grid(opened):
     assert len(lines(page, "compare-chart")) == 7
 
 
+def bare(name, keep):
+    """Return the example profile by another name, with some of its curves alone."""
+    one = pages.checkpoint(name, 1)
+    return replace(one, curves=tuple(curve for curve in one.curves if keep(curve)), pseudo=())
+
+
+def test_profiles_without_a_value_leave_the_rest_alone(opened):
+    """Where no metric has a value the chart says so, and spectra, norms and the other models are drawn all the same."""
+    empty = bare("empty", lambda _curve: False)
+    page = opened(pages.of([empty], []))
+    assert page.locator("#explore-chart .live").inner_text() == "There is nothing to draw here."
+    assert lines(page, "spectra-chart")
+    page = opened(pages.of([empty, *pages.two().profiles], []))
+    page.select_option("#model", "1")
+    assert lines(page, "explore-chart")
+    assert len(lines(page, "compare-chart")) == 2
+    page.select_option("#model", "0")
+    assert page.locator("#explore-chart .readout").is_hidden()
+
+
+def test_only_metrics_that_models_share_are_compared(opened):
+    """A metric that any two models hold can be compared, whichever they are; where there is none the chart says so."""
+    first = bare("first", lambda curve: curve.metric == "norm-cv")
+    others = [bare(name, lambda curve: curve.metric == "norm-mean") for name in ("second", "third")]
+    page = opened(pages.of([first, *others], []))
+    assert page.locator("#compare-metric option").all_text_contents() == ["norm-mean"]
+    assert len(lines(page, "compare-chart")) == 2
+    page = opened(pages.of([first, others[0]], []))
+    assert page.locator("#compare-chart .live").inner_text() == "There is nothing to draw here."
+
+
+def test_a_map_leaves_out_what_was_not_measured(opened):
+    """A curve of some layers has its cells at their depths, and the pointer reads out the nearest of them."""
+    kept = ("layers", "values", "low", "high", "corrected", "se")
+    cut = [
+        replace(c, **{name: getattr(c, name)[3:] for name in kept})
+        for c in pages.one().profiles[0].curves
+        if (c.metric, c.stream) == ("top-eigenvalue-share", "residual")
+    ]
+    late = replace(pages.checkpoint("late", 1), curves=tuple(cut), pseudo=())
+    page = opened(pages.of([late, *pages.two().profiles], []))
+    cells = page.locator("#map-chart .live rect[fill^=rgb]").evaluate_all(
+        "all => all.map((one) => Number(one.getAttribute('x')))"
+    )
+    late, whole = cells[:4], cells[4:11]
+    assert late == whole[3:]
+    box = page.locator("#map-chart .live svg").bounding_box()
+    page.mouse.move(box["x"] + whole[0] + 2, box["y"] + 10)
+    assert page.locator("#map-chart .readout").inner_text().startswith("late, layer 3, depth 0.50: ")
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_are_text(opened, text):
     """A model, a failure and a command of any name run nothing and are seen as they are."""
@@ -314,6 +365,15 @@ def test_a_band_below_a_logarithmic_axis_ends_at_its_foot(opened):
     band = page.locator("#explore-chart .live .band").first.get_attribute("d")
     assert len(band.split("L")) == 2 * len(one.curve("top-eigenvalue-share").layers)
     assert "log scale" in page.locator("#explore-chart .live").inner_text()
+
+
+def test_charts_are_named_for_those_who_do_not_see_them(opened):
+    """A screen reader finds each chart as a slider that says what it shows and how to move along it."""
+    page = opened(pages.one)
+    for name in ("one: top-eigenvalue-share", "one: spectrum of layer", "one: mean norm"):
+        chart = page.get_by_role("slider", name=name)
+        assert chart.count() == 1, name
+        assert "Arrow keys move along" in chart.get_attribute("aria-label")
 
 
 def test_published_profiles_and_nothing_are_pages_too(opened):

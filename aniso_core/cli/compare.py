@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 
 import click
 
@@ -11,7 +10,7 @@ from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import tell_remarks
 from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, table, talking
-from aniso_core.comparing import differences
+from aniso_core.comparing import pairwise
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile, Verdict
 from aniso_core.text import names_in, short
@@ -46,7 +45,7 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
     known = plugins()
     chosen = choose(known, hypotheses)
     profiles = find_profiles(known, runs)
-    pairs = [(a.model.name, b.model.name, differences(a, b)) for a, b in combinations(profiles, 2)]
+    pairs = [(a.model.name, b.model.name, found) for a, b, found in pairwise(profiles)]
     for first, second, found in pairs:
         if found.refused:
             message = f"{short(first)} and {short(second)} are not comparable: {found.refused}."

@@ -126,7 +126,7 @@ def removed(runs: tuple[Path, ...], *, yes: bool) -> None:
             refused = 1
     for run in chosen:
         say(f"{run} is to be removed.")
-    if chosen and not yes and not click.confirm(f"Remove {len(chosen)} run{'s' * (len(chosen) != 1)}?", err=True):
+    if chosen and not yes and not _agreed(f"remove {len(chosen)} run{'s' * (len(chosen) != 1)}"):
         say("Nothing was removed.")
         sys.exit(1)
     for run in chosen:
@@ -182,3 +182,14 @@ def _metrics(profile: Profile | None) -> list[str]:
 
 def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
+
+
+def _agreed(deed: str) -> bool:
+    """Ask whether to do something; raises AnisoError where there is nobody to answer."""
+    try:
+        return click.confirm(f"{deed.capitalize()}?", err=True)
+    except click.Abort as error:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise
+        message = f"There is nobody to ask whether to {deed}; add --yes."
+        raise AnisoError(message) from error

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
 
 import click
@@ -24,7 +23,7 @@ from aniso_core.cli.parts import (
 )
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, say, talking
-from aniso_core.comparing import differences
+from aniso_core.comparing import pairwise
 from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
@@ -176,8 +175,7 @@ def end(failures: Sequence[Failure]) -> None:
 def told_differences(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
     """Return what forbids or weakens comparing the profiles, each time with the first pair and the number of others."""
     pairs: dict[str, list[str]] = {}
-    for a, b in combinations(profiles, 2):
-        found = differences(a, b)
+    for a, b, found in pairwise(profiles):
         text = f"not comparable, {found.refused}" if found.refused else "; ".join(found.notes)
         if text:
             pairs.setdefault(text, []).append(f"{short(a.model.name)} and {short(b.model.name)}")

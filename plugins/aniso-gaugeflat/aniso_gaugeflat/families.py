@@ -6,11 +6,10 @@ One model against one cannot tell, and models of one lineage are no independent 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 
-from aniso_core.comparing import differences
+from aniso_core.comparing import pairwise
 from aniso_core.inference import ExactTest, exact_permutation, flatness, sign_flip
 from aniso_core.inference.matrix import CONCLUSIVE, thin, untestable
 from aniso_core.records import STREAMS, Profile, Verdict
@@ -47,8 +46,8 @@ def over_models(profiles: Sequence[Profile], pairs: Sequence[Twins]) -> Iterator
 def _on_streams(subject: str, profiles: Sequence[Profile], judge: Judge) -> Iterator[Verdict]:
     """Yield a verdict for each stream and token set."""
     names = " and ".join(profile.model.name for profile in profiles)
-    pairs = ((a, b, differences(a, b).refused) for a, b in combinations(profiles, 2))
-    refused = next((f"{a.model.name} and {b.model.name}: {why}" for a, b, why in pairs if why), "")
+    pairs = ((f"{a.model.name} and {b.model.name}", found.refused) for a, b, found in pairwise(profiles))
+    refused = next((f"{both}: {why}" for both, why in pairs if why), "")
     for stream in STREAMS:
         if refused:
             verdicts = [not_testable("gauge-flatness", subject, refused, stream)]

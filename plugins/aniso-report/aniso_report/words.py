@@ -65,6 +65,13 @@ def many(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + "s" * (number != 1)
 
 
+def units(profile: Profile, number: int) -> str:
+    """Return so many units of uncertainty of a profile, as in `16 documents` and `43 groups of documents`."""
+    prompts = profile.prompts
+    grouped = prompts is not None and 0 < prompts.units < prompts.documents
+    return f"{many(number, 'group')} of documents" if grouped else many(number, "document")
+
+
 def peaks(profile: Profile, views: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield for each view that exists its name and where its share is largest."""
     for stream, tokens in views:

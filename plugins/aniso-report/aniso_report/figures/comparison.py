@@ -33,7 +33,7 @@ def draw(profiles: Sequence[Profile], name: str, medium: Medium) -> Iterator[Rep
                 continue
             layers, values = curve.line(profile, found)
             line = look.of(3 * len(layers))  # a third of the markers, so that dashes show between them
-            place.plot(layers / profile.model.layers, values, label=label, **line)
+            place.plot(layers / profile.model.layers, values, label=curve.named(label), **line)
             after = reading.after_final_norm(profile, reading.SHARE, tokens)
             if after is not None:
                 depth = profile.depth(profile.model.layers - 1)

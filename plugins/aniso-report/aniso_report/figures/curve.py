@@ -40,6 +40,11 @@ def draw(axes: Axes, profile: Profile, metric: str, stream: str = "") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def named(label: str) -> str:
+    """Return a foreign name as a legend's; matplotlib leaves out those that are empty or begin with an underscore."""
+    return f"\N{NO-BREAK SPACE}{label}" if label[:1] in {"", "_"} else label
+
+
 def line(profile: Profile, curve: Curve) -> tuple[Array, Array]:
     """Return the layers and values of the curve up to the final norm, both float64[n]."""
     layers, values = np.array(curve.layers, dtype=np.float64), curve.array()

@@ -10,7 +10,7 @@ from aniso_report import reading
 from aniso_report.html.marks import peak_sets
 from aniso_report.layers import number
 from aniso_report.reading import SHARE, Peak
-from aniso_report.words import NOTABLE, norm
+from aniso_report.words import NOTABLE, norm, units
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,9 @@ def whose(profile: Profile, stream: str, peak: Peak) -> tuple[str, tuple[str, ..
         return NOT_KNOWN, ("Only all tokens together were measured.",)
     if sum(held.values()) > HELD:
         return "Yes: a few tokens make it", tuple(said)
-    if bulk is not None and (bulk.layer != peak.layer or abs(bulk.value - peak.value) > NOTABLE):
+    if bulk is None:
+        return NOT_KNOWN, (*said, "The peak without them was not measured.")
+    if bulk.layer != peak.layer or abs(bulk.value - peak.value) > NOTABLE:
         return "In part", tuple(said)
     return "No", tuple(said)
 
@@ -117,7 +119,7 @@ def _removed(profile: Profile, stream: str, layer: int) -> str:
     whole, bulk = (counts.get(tokens, {}).get(layer) for tokens in ("all", "bulk"))
     if whole is None or bulk is None:
         return "first and massive tokens"
-    return f"the {whole - bulk:,} first and massive of {whole:,} tokens"
+    return f"the {whole - bulk:,} first and massive tokens (of {whole:,})"
 
 
 def percent(share: float) -> str:
@@ -155,21 +157,25 @@ def _sure(profile: Profile, verdicts: Sequence[Verdict], stream: str, peak: Peak
     question = "How sure is that?"
     found = reading.curve(profile, SHARE, stream)
     layers = peak_sets(verdicts, profile.model.name).get((stream, "all"))
-    documents = profile.prompts.documents if profile.prompts else 0
+    prompts = profile.prompts
     value = f"The share there is {_with_interval(found, peak.layer, '95 % interval ')}." if found and found.low else ""
     if layers:
         alone = f"{span(layers).capitalize()} alone" if len(layers) == 1 else span(layers).capitalize()
         text = (
             "In 95 of 100 samples of documents like these, a set made this way holds the layer of the largest share. "
-            f"This one compares layers within each of {documents:,} documents, which tells them apart even where their "
-            "own intervals overlap."
+            f"This one compares layers within each of {_sampled(profile)}, which tells them apart even where their own "
+            "intervals overlap."
         )
         return Answer(question, alone, tuple(filter(None, (text, value))))
     if value:
-        return Answer(question, "Its height is, its place was not tested", (value,))
-    reason = "the profile is a published one, without its documents" if documents == 0 else ""
+        return Answer(question, "Its place was not tested", (value,))
+    reason = "the profile is a published one, without its documents" if prompts is None else ""
     reason = (found.no_interval if found else "") or reason or "the run kept nothing of single documents"
     return Answer(question, NOT_KNOWN, (sentence(f"there is no interval: {short(reason, 200)}"),))
+
+
+def _sampled(profile: Profile) -> str:
+    return units(profile, profile.prompts.units or profile.prompts.documents) if profile.prompts else "the documents"
 
 
 def _rest(profile: Profile, verdicts: Sequence[Verdict], stream: str, peak: Peak) -> list[Answer]:

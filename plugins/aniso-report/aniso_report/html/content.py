@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
-from aniso_core.records import Failure, Profile, Report
+from aniso_core.records import Failure, Profile, Report, Verdict
 from aniso_core.text import sentence, short
 from aniso_report import layers, reading, words
 from aniso_report.figures.looks import SERIES
@@ -58,6 +59,7 @@ class Content:
     failures: list[str]
     overview: Any
     comparison: Any
+    drawn: int
     banded: bool
     records: list[Record]
     metrics: list[tuple[str, str, str]]
@@ -85,11 +87,12 @@ def content(report: Report) -> Content:
         rows=[asked.row(p, verdicts, label) for p, label in zip(*shown, strict=True)] if several else [],
         pairs=differ.pairs(profiles, named, verdicts) if several else [],
         claims=claimed.claims(report, named),
-        tests=sum(v.criterion == "rigorous" and v.outcome != "not_testable" for v in verdicts),
+        tests=sum(map(_stands_alone, verdicts)),
         untested=claimed.untested(verdicts),
         failures=[_failure(failed) for failed in report.failures],
         overview=_overview(first, report) if first else None,
         comparison=_comparison(profiles, named) if several else None,
+        drawn=len(_spread(named)),
         banded=pictures.banded(profiles, reading.SHARE),
         records=[
             _record(p, label, command)
@@ -129,6 +132,8 @@ def _limits(report: Report) -> list[str]:
             f"Of {number} models the first {MOST_WHOLE} are here with every metric; of the others the page holds the "
             "share of the first direction alone. `aniso export` gives all numbers."
         )
+    if (pairs := comb(number, 2)) > differ.MOST_PAIRS:
+        said.append(f"Of {pairs:,} pairs of models the first {differ.MOST_PAIRS} are told in words.")
     if number > _MOST_RECORDS:
         said.append(f"The records of the first {_MOST_RECORDS} models are shown; each run directory has its own.")
     return said
@@ -141,10 +146,14 @@ def _overview(profile: Profile, report: Report) -> Any:
 
 
 def _comparison(profiles: Sequence[Profile], named: Sequence[str]) -> Any:
-    looks = len(SERIES)
-    some = order(named)[:: -(-len(named) // looks)]  # evenly spread where there are more than looks
+    some = _spread(named)
     drawn, names = [profiles[i] for i in some], [briefly(named)[i] for i in some]
     return pictures.depth(pictures.lines(drawn, names), reading.SHARE, reading.main_stream(profiles[0]), "comparison")
+
+
+def _spread(named: Sequence[str]) -> list[int]:
+    """Return the models of the picture: all, or as many as have looks of their own, evenly spread over their order."""
+    return order(named)[:: max(1, -(-len(named) // len(SERIES)))]
 
 
 def _record(profile: Profile, label: str, command: str) -> Record:
@@ -169,6 +178,12 @@ def _more(profile: Profile) -> list[tuple[str, str]]:
     plugins = ", ".join(dict.fromkeys(made.plugins.values()))
     pairs = [("plugins", plugins), ("preregistration", made.prereg), ("preregistered", made.preregistered)]
     return [(name, short(value, 300)) for name, value in pairs if value]
+
+
+def _stands_alone(verdict: Verdict) -> bool:
+    """Return whether a verdict is that of a test which is not corrected for others."""
+    judged = verdict.criterion == "rigorous" and verdict.outcome not in {"not_testable", "descriptive"}
+    return judged and verdict.p_adjusted is None
 
 
 def _failure(failed: Failure) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
 from aniso_core.comparing import differences
 from aniso_core.inference import max_t
-from aniso_core.inference.matrix import t_of
+from aniso_core.inference.matrix import t_of, untestable
 from aniso_core.records import Profile, Verdict
 from aniso_core.rigorous import sample
 from aniso_core.text import names_in, sentence, short
@@ -16,17 +16,18 @@ from aniso_core.words import outcome
 from aniso_report import reading
 from aniso_report.html.answers import NOT_KNOWN, Answer
 from aniso_report.reading import SHARE
+from aniso_report.words import units
 
 MOST_PAIRS = 10
 """Pairs that are told in words; beyond that the map of all models says more."""
 
-
 _ALPHA = 0.05
+_ROUNDING = 1e-12  # of the largest difference; less than this at every document is rounding, whatever its t
 
 
 def pairs(profiles: Sequence[Profile], labels: Sequence[str], verdicts: Sequence[Verdict]) -> list[Answer]:
     """Return for each of the first pairs whether they differ, and in what."""
-    found = list(combinations(zip(profiles, labels, strict=True), 2))[:MOST_PAIRS]
+    found = islice(combinations(zip(profiles, labels, strict=True), 2), MOST_PAIRS)
     return [_pair((a, first), (b, second), verdicts) for (a, first), (b, second) in found]
 
 
@@ -50,9 +51,10 @@ def _pair(one: tuple[Profile, str], other: tuple[Profile, str], verdicts: Sequen
 
 def _told(tokens: str, found: "_Apart", first: str, second: str) -> str:
     return (
-        f"{tokens.capitalize()} tokens: the share differs at {found.above + found.below} of {found.states} depths "
-        f"(all depths tested at once, paired over {found.units}, level {_ALPHA}); {first} is higher at {found.above} "
-        f"of them, {second} at {found.below}; they are furthest apart at depth {found.depth:.2f}, by {found.most:.3f}."
+        f"{tokens.capitalize()} tokens: the shares are told apart at {found.above + found.below} of {found.states} "
+        f"depths (all depths tested at once, paired over {found.units}, level {_ALPHA}); {first} is higher at "
+        f"{found.above} of them, {second} at {found.below}; they are furthest apart at depth "
+        f"{found.depth:.2f}, by {found.most:.3f}."
     )
 
 
@@ -82,7 +84,10 @@ def _peaks(a: Profile, b: Profile) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Apart:
-    """At how many depths one share is above and below the other, and where they are furthest apart."""
+    """At how many of `states` depths one share is above and below the other, and where they are furthest apart.
+
+    `most` is the largest mean difference (0..1), at relative depth `depth` (0..1); `units` says what was paired.
+    """
 
     above: int
     below: int
@@ -101,24 +106,22 @@ def _apart(a: Profile, b: Profile, tokens: str) -> _Apart | None:
     if isinstance(one, str) or isinstance(other, str):
         return None
     both = sorted(set(one.units) & set(other.units))
+    if untestable(len(both)):
+        return None
     one, other = one.of(both), other.of(both)
     depths, others = (np.array([p.depth(layer) for layer in s.layers]) for p, s in ((a, one), (b, other)))
     apart = one.pv - other.pv[:, np.abs(depths[:, None] - others).argmin(axis=1)]
+    size = np.abs(apart).max(axis=0, initial=0)
+    apart = np.where(size > _ROUNDING * size.max(), apart, 0)
     # Both directions, so that the larger of them is judged.
     test = max_t(np.hstack([apart, -apart]), np.random.default_rng(0))
-    if test.outcome == "not_testable":
-        return None
     t, critical, mean = t_of(apart), test.critical(_ALPHA), apart.mean(axis=0)
     widest = int(np.abs(mean).argmax())
     return _Apart(
         int((t >= critical).sum()),
         int((t <= -critical).sum()),
         len(depths),
-        f"{len(both)} {'groups of documents' if _grouped(a) else 'documents'}",
+        units(a, len(both)),
         float(abs(mean[widest])),
         float(depths[widest]),
     )
-
-
-def _grouped(profile: Profile) -> bool:
-    return profile.prompts is not None and 0 < profile.prompts.units < profile.prompts.documents

@@ -60,7 +60,7 @@ def flags(profile: Profile) -> Iterator[Mark]:
             noise = noise_share(min(count.counts), profile.model.width)
             layers = _where(share, lambda value, limit=noise: value < limit)
             if layers:
-                said = f"not told from noise without structure, which gives shares up to {noise:.3f}"
+                said = f"not told from noise without structure, as shares below {noise:.3f} are"
                 yield Mark(stream, tokens, SHARE, layers, said)
 
 

@@ -72,7 +72,9 @@ def depth(of: Sequence[Line], metric: str, stream: str, name: str) -> Markup | N
             if found is None:
                 continue
             layers, values = curve.line(one, found)
-            axes.plot(layers / one.model.layers, values, label=short(line.label, 32), **look.of(len(layers)))
+            axes.plot(
+                layers / one.model.layers, values, label=curve.named(short(line.label, 32)), **look.of(len(layers))
+            )
             if found.low and found.high:
                 low, high = (np.array(side, dtype=np.float64)[: len(layers)] for side in (found.low, found.high))
                 axes.fill_between(layers / one.model.layers, low, high, color=look.colour, alpha=0.15, lw=0)
@@ -109,7 +111,7 @@ def _finish(figure: Figure, axes: Axes, metric: str) -> None:
     figure.set_figheight(high)
     figure.subplots_adjust(_LEFT / _WIDE, _BELOW / high, 0.985, 1 - (_ENTRY * rows + _ABOVE) / high)
     legend = figure.legend(handles, names, loc="upper left", ncols=columns, fontsize=8, borderaxespad=0.1)
-    for text in legend.get_texts():
+    for text in (axes.yaxis.label, *legend.get_texts()):
         text.set_parse_math(False)
 
 

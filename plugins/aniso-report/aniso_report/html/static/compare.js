@@ -4,10 +4,10 @@ const MOST_SMALL = 60;
 
 function drawCompare() {
   const models = page.order.map((i) => page.models[i]);
-  const metrics = Object.keys(models[0].curves).filter((m) => models.some((other) => other !== models[0] && other.curves[m]));
-  options(byId("compare-metric"), metrics, page.share);
-  const metric = byId("compare-metric").value;
   const all = (list) => [...new Set(list)];
+  const metrics = all(models.flatMap((m) => Object.keys(m.curves))).filter((name) => models.filter((m) => m.curves[name]).length > 1);
+  options(byId("compare-metric"), metrics, page.share);
+  const metric = byId("compare-metric").value; // empty where no two models have a metric in common
   options(byId("compare-stream"), all(["main", ...models.flatMap((m) => Object.keys(m.curves[metric] || {}))]), "main", { main: "the main one of each", ...STREAMS });
   const chosen = byId("compare-stream").value;
   const streamOf = (m) => (chosen === "main" ? m.main : chosen);
@@ -27,13 +27,13 @@ function drawCompare() {
     x: "relative depth", y: unit(metric), from0: metric === page.share,
     series: picked.flatMap((m) => series(m, metric, streamOf(m), tokens, m.brief, look(m), true)),
     at: (depth) => `Depth ${depth.toFixed(2)}`,
-  }, `${metric}, ${tokens} tokens`);
+  }, metric && `${metric}, ${tokens} tokens`);
   drawMap(held.map((m) => row(m, m.curves[metric][streamOf(m)][tokens])), `${metric}, ${tokens} tokens`);
 }
 
 function row(m, curve) {
   const x = curve.x || curve.v.map((_, i) => i);
-  return { name: m.brief, x, depth: x.map((l) => l / m.layers), y: curve.v };
+  return { name: m.brief, x, depth: x.map((l) => l / m.layers), y: curve.v, states: m.layers + 1 };
 }
 
 function drawMap(rows, title) {

@@ -23,7 +23,7 @@ function series(of, metric, stream, tokens, name, look, relative) {
 function drawProfile() {
   const of = model();
   options(byId("explore-metric"), Object.keys(of.curves), page.share);
-  const metric = byId("explore-metric").value;
+  const metric = byId("explore-metric").value; // empty where no metric has a value
   const streams = of.curves[metric] || {};
   options(byId("explore-stream"), Object.keys(streams), of.main, STREAMS);
   const stream = byId("explore-stream").value;
@@ -39,23 +39,30 @@ function drawProfile() {
   const chart = {
     x: LAYER, y: unit(metric), whole: true, from0: isShare, logY: byId("explore-log").checked,
     series: tokens.flatMap((t, i) => series(of, metric, stream, t, `${t} tokens`, TOKENS[t] || 4 + (i % 4))),
-    sets, flags, flagged: [...new Set(flags.flatMap((f) => f.layers))], start: best(streams[stream][tokens[0]].v), at: (layer) => `Layer ${layer} of ${of.layers}`,
+    sets, flags, flagged: [...new Set(flags.flatMap((f) => f.layers))], at: (layer) => `Layer ${layer} of ${of.layers}`,
+    start: tokens.length ? top(streams[stream][tokens[0]]) : 0,
   };
-  const about = page.metrics[metric][1];
+  const about = page.metrics[metric]?.[1];
   byId("explore-said").textContent = [about && `${metric}: ${about}.`, ...tokens.map((t) => highest(streams[stream][t], t))].filter(Boolean).join(" ");
-  finish("explore-chart", chart, `${of.name}: ${metric}, ${stream} stream`);
+  finish("explore-chart", chart, metric ? `${of.name}: ${metric}, ${stream} stream` : of.name);
 }
 
-const unit = (metric) => (metric === page.share ? "share of variance" : page.metrics[metric][0] === "1" ? metric : page.metrics[metric][0]);
+function unit(metric) {
+  const own = page.metrics[metric]?.[0];
+  return metric === page.share ? "share of variance" : own === "1" ? metric : own;
+}
 
 function best(values) {
   return values.reduce((b, v, i) => (v !== null && (b < 0 || v > values[b]) ? i : b), -1);
 }
 
-function highest(curve, tokens) {
+// The layer where a curve is highest.
+function top(curve) {
   const i = best(curve.v);
-  return i < 0 ? "" : `Of ${tokens} tokens highest at layer ${curve.x ? curve.x[i] : i} (${number(curve.v[i])}).`;
+  return curve.x ? curve.x[i] : i;
 }
+
+const highest = (curve, tokens) => `Of ${tokens} tokens highest at layer ${top(curve)} (${number(curve.v[best(curve.v)])}).`;
 
 function finish(id, chart, label) {
   const figure = byId(id);

@@ -8,7 +8,7 @@ function colour(share) {
   return `rgb(${STOPS[i].map((a, k) => Math.round(a + (STOPS[i + 1][k] - a) * rest)).join(" ")})`;
 }
 
-// `rows` are { name, depth, y } where depth holds the relative depth of each value.
+// `rows` are { name, x, depth, y, states }: the layer and relative depth of each value, and how many states the model has.
 function heat(figure, rows, title) {
   const live = figure.querySelector(".live");
   const wide = room(live);
@@ -21,12 +21,12 @@ function heat(figure, rows, title) {
   const drawing = svg("svg", { viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, tabindex: 0, role: "application", "aria-roledescription": "map", "aria-label": `${figure.dataset.label}: ${title}. Arrow keys move from cell to cell.` });
   const letters = Math.floor(left / 7);
   const every = Math.ceil(13 / each);
-  rows.forEach(({ name, y }, r) => {
-    const cell = (wide - left - 8) / y.length;
+  rows.forEach(({ name, x, y, states }, r) => {
+    const cell = (wide - left - 8) / states;
     if (r % every === 0) drawing.append(svg("text", { x: left - 6, y: top + r * each + each / 2 + 4, "text-anchor": "end" }, name.length > letters ? `…${name.slice(1 - letters)}` : name));
     y.forEach((v, i) => {
       const looks = v === null ? { class: "none", fill: "none" } : { fill: colour((v - low) / (most - low || 1)) };
-      drawing.append(svg("rect", { x: left + i * cell, y: top + r * each, width: cell + 0.4, height: each - (each > 10 ? 1 : 0), ...looks }));
+      drawing.append(svg("rect", { x: left + x[i] * cell, y: top + r * each, width: cell + 0.4, height: each - (each > 10 ? 1 : 0), ...looks }));
     });
   });
   const foot = top + rows.length * each;
@@ -48,15 +48,16 @@ function walk(figure, drawing, rows, { wide, left, each, top }) {
   const show = (r, c) => {
     row = Math.min(rows.length - 1, Math.max(0, r));
     column = Math.min(rows[row].y.length - 1, Math.max(0, c));
-    const cell = (wide - left - 8) / rows[row].y.length;
-    fill(frame, { x: left + column * cell, y: top + row * each, width: cell, height: each - 1 }, []);
+    const cell = (wide - left - 8) / rows[row].states;
+    fill(frame, { x: left + rows[row].x[column] * cell, y: top + row * each, width: cell, height: each - 1 }, []);
     readout.textContent = `${rows[row].name}, layer ${rows[row].x[column]}, depth ${rows[row].depth[column].toFixed(2)}: ${number(rows[row].y[column])}`;
   };
   drawing.onpointermove = drawing.onpointerdown = (event) => {
     const box = drawing.getBoundingClientRect();
     const r = Math.floor(((event.clientY - box.top) * (drawing.viewBox.baseVal.height / box.height) - top) / each);
     if (r < 0 || r >= rows.length) return;
-    show(r, Math.floor((((event.clientX - box.left) * (wide / box.width) - left) / (wide - left - 8)) * rows[r].y.length));
+    const layer = (((event.clientX - box.left) * (wide / box.width) - left) / (wide - left - 8)) * rows[r].states - 0.5;
+    show(r, rows[r].x.reduce((best, x, i) => (Math.abs(x - layer) < Math.abs(rows[r].x[best] - layer) ? i : best), 0));
   };
   drawing.onkeydown = (event) => {
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];

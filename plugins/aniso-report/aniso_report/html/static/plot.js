@@ -1,7 +1,7 @@
 // One chart of lines: pointer and arrow keys move a cursor, and the values under it are read out.
 //
-// A chart is { x, y, logX, logY, from0, series, sets, breaks, flags, at }: labels of the axes, whether they are logarithmic,
-// and lists of what is drawn. A series is { name, look, x, y, lo, hi, open, thin }; `open` is drawn as a diamond of its own.
+// A chart is { x, y, logX, logY, from0, series, sets, flags, start, at }: labels of the axes, whether they are logarithmic,
+// lists of what is drawn, and the place where the cursor is first. A series is { name, look, x, y, lo, hi, open, thin }; `open` is drawn as a diamond of its own.
 
 const MARGIN = { left: 54, right: 12, top: 10, bottom: 40 };
 
@@ -15,6 +15,7 @@ function plot(figure, chart, small = false) {
   const xs = chart.series.flatMap((s) => s.x);
   if (!ys.length || !xs.length) {
     live.replaceChildren(html("p", { class: "note" }, "There is nothing to draw here."));
+    if (!small) figure.querySelector(".readout").hidden = true;
     return;
   }
   let [low, high_] = [Math.min(...ys), Math.max(...ys)];
@@ -128,7 +129,7 @@ function cursor(figure, drawing, chart, X, Y, high) {
     show(Math.min(places.length - 1, Math.max(0, to)));
   };
   readout.hidden = false;
-  show(Math.min(places.length - 1, Number(figure.dataset.cursor ?? chart.start ?? 0)));
+  show(Math.min(places.length - 1, Number(figure.dataset.cursor ?? Math.max(0, places.indexOf(chart.start)))));
 }
 
 // The key under a chart: line and marker of each series, what shading and flags mean.
@@ -140,7 +141,11 @@ function key(figure, chart) {
       ? svg("path", { class: `open s${look}`, d: DIAMOND, transform: "translate(15 7)" })
       : svg("g", {}, svg("path", { class: `line s${look} d${look}`, d: "M0 7H30" }), svg("path", { class: `f${look}`, d: MARKERS[look - 1], transform: "translate(15 7)" })),
   ]);
-  for (const { look, name } of chart.sets || []) entries.push([name, svg("rect", { class: `set f${look}`, width: 30, height: 14 })]);
+  for (const { look, name } of chart.sets || []) {
+    entries.push([name, svg("g", {}, svg("rect", { class: `set f${look}`, x: 8, width: 14, height: 14 }), svg("rect", { class: `f${look}`, x: 8, width: 14, height: 3 }))]);
+  }
+  if (chart.series.some((s) => s.lo)) entries.push([`bands along the lines: ${chart.band || "95 % interval"}`, svg("path", { class: "band f1", d: "M0 4L30 1V10L0 13z" })]);
+  if (chart.series.some((s) => s.thin && !s.told)) entries.push(["the other layers", svg("path", { class: "line other", d: "M0 7H30" })]);
   for (const said of new Set((chart.flags || []).map((f) => f.said))) entries.push([said, svg("path", { class: "flag", d: "M15 3l4.5 8h-9z" })]);
   list.replaceChildren(...entries.map(([name, sign]) => html("li", {}, svg("svg", { "aria-hidden": "true" }, sign), name)));
   list.hidden = false;
