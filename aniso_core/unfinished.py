@@ -259,6 +259,7 @@ def _write(folder: Path, state: FoldState, reached: Reached) -> None:
         path = Path(made.name)
     try:
         save_file(arrays, path)
+        path.chmod(0o644)
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
         path.replace(folder / f"{_STATE}{reached.shards:08}-{_checksum(path)}.safetensors")
