@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ from aniso_core.plugins import registry
 from aniso_core.store import UNFINISHED
 from aniso_core.unfinished import Unfinished
 
-KILLS, AGAIN, FRESH, SEED = 100, 30, 10, 0
+KILLS, AGAIN, FRESH, ROUNDS, SEED = 100, 30, 10, 5, 0
+TOGETHER = 20
 SHARD_TOKENS, DOCUMENTS = 600, 24
 _RUN = "run"
 _CHANGING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
@@ -47,8 +48,9 @@ was done, and compared with a run that nobody disturbed. The same means that eve
 same bytes, start and duration apart, and that nothing else was left beside it. At random: killed at a time drawn evenly
 over the whole run ({seconds:.1f} s once everything is loaded), {again} of these a second time. Before file operations:
 killed before each file or folder that is opened to be written, renamed or removed, one after the other. Fresh
-processes: a Python of its own for each attempt, killed at random once there is a state. The other columns say where the
-first kill fell."""
+processes: a Python of its own for each attempt, killed at random once there is a state. At once: {together} processes
+started together on one run directory, without a kill; each ended done or with the sentence that another process is
+measuring. The other columns say where the first kill fell."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Outcome:
 PLACES = ("before a state", "between states", "storing a state", "writing the run", "run written", "not at all")
 
 
-def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH) -> None:
-    """Kill runs in the three ways and write the table."""
+def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH, rounds: int = ROUNDS) -> None:
+    """Kill runs in the three ways, start some at once, and write the table."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         options = prepared(work)
@@ -73,9 +75,10 @@ def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH) -> None:
             row("at random", at_random(server, kills, again)),
             row("before file operations", at_operations(server)),
             row("fresh processes", in_fresh_processes(server, fresh)),
+            row("at once", [at_once(server, TOGETHER) for _ in range(rounds)]),
         ]
         columns = ("killed", "runs", "kills", "the same", *PLACES)
-        sizes = {"documents": DOCUMENTS, "shard": SHARD_TOKENS, "again": again}
+        sizes = {"documents": DOCUMENTS, "shard": SHARD_TOKENS, "again": again, "together": TOGETHER}
         record("Killed runs", columns, rows, NOTE.format(seconds=server.seconds, states=server.states, **sizes))
 
 
@@ -122,10 +125,14 @@ class Server:
 
     def ran(self, prepare: Callable[[], None] | None, after: float | None = None) -> int:
         """Return how an attempt ended, its exit code or -9, killed `after` seconds or by what `prepare` sets up."""
+        return _ended(self.begun(self.work / "said", prepare), after)
+
+    def begun(self, said: Path, prepare: Callable[[], None] | None = None) -> int:
+        """Return the process of an attempt, which writes what it says into a file."""
         process = os.fork()
         if not process:
-            _attempt(self.command, self._shard_tokens, prepare, self.work / "said")
-        return _ended(process, after)
+            _attempt(self.command, self._shard_tokens, prepare, said)
+        return process
 
     @property
     def command(self) -> list[str]:
@@ -185,6 +192,20 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
             subprocess.run(begin, check=True, capture_output=True)  # noqa: S603 - our own command
             outcomes.append(server.finish(where, kills))
     return outcomes
+
+
+def at_once(server: Server, count: int) -> Outcome:
+    """Return what became of a run that many processes began at once: one of them measures, the others say why not."""
+    with _emptied(server.folder):
+        said = [server.work / f"said-{number}" for number in range(count)]
+        codes = [_ended(process, None) for process in [server.begun(each) for each in said]]
+        wrong = [
+            text
+            for code, text in zip(codes, (each.read_text() for each in said), strict=True)
+            if code and (code != 1 or "Another process is measuring" not in text.splitlines()[-1])
+        ]
+        outcome = server.finish("not at all", 0)
+        return replace(outcome, differs=(*outcome.differs, *wrong))
 
 
 def place(folder: Path) -> str:

@@ -410,7 +410,8 @@ def test_memory_that_ends_while_shards_are_added_is_one_sentence(measure, monkey
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_killed_runs_go_on_to_the_same_bytes(neox, tmp_path):
-    """Runs that are killed at random, some twice, and before some file operations, come to the undisturbed run."""
+    """Runs that are killed at random, some twice, or before a file operation, or begun eight times at once, come to the
+    undisturbed run."""
     text = tmp_path / "text.txt"
     text.write_text("\n".join(f"{number} {sentence}" for number in range(4) for sentence in TEXTS), encoding="utf-8")
     code = f"""
@@ -419,8 +420,8 @@ from pathlib import Path
 options = {["--model", str(neox), "--prompts", str(text), *FEW, "--reporter", "csv"]!r}
 server = faults.Server(Path({str(tmp_path)!r}), options, shard_tokens=60)
 assert server.operations > 40, server.operations
-outcomes = [*faults.at_random(server, 6, 3), *faults.at_operations(server, 15)]
-assert len(outcomes) > 8
+outcomes = [*faults.at_random(server, 6, 3), *faults.at_operations(server, 15), faults.at_once(server, 8)]
+assert len(outcomes) > 9
 for outcome in outcomes:
     assert not outcome.differs, outcome
 assert sum(outcome.kills for outcome in outcomes) > 6, outcomes
