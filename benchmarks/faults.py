@@ -6,6 +6,7 @@ time. Each attempt is the command itself, `aniso profile ... --resume`, with sma
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -108,15 +109,15 @@ class Server:
         """Load everything by measuring once, then measure undisturbed."""
         self.work, self._options, self._shard_tokens = work, options, shard_tokens
         self.folder = work / "runs"
-        with _emptied(self.folder), contextlib.suppress(SystemExit):
+        with emptied(self.folder), contextlib.suppress(SystemExit):
             aniso([*self.command, "--quiet"])
-        with _emptied(self.folder):
+        with emptied(self.folder):
             begun = time.monotonic()
             if self.ran(None):
                 raise RuntimeError((work / "said").read_text())
             self.seconds = time.monotonic() - begun
             self.wanted = contents(self.folder / _RUN)
-        with _emptied(self.folder):
+        with emptied(self.folder):
             counter = work / "operations"
             self.ran(partial(_count_operations, self.folder, counter))
             self.operations = int(counter.read_text())
@@ -156,7 +157,7 @@ def at_random(server: Server, count: int, again: int) -> list[Outcome]:
     rng = random.Random(SEED)  # noqa: S311 - times, no secrets
     outcomes = []
     for number in range(count):
-        with _emptied(server.folder):
+        with emptied(server.folder):
             kills = int(server.ran(None, after=rng.uniform(0, server.seconds)) == -signal.SIGKILL)
             where = place(server.folder)
             if number < again:
@@ -169,8 +170,8 @@ def at_operations(server: Server, every: int = 1) -> list[Outcome]:
     """Return what became of runs that were killed before a file operation, one run for each of them."""
     outcomes = []
     for number in range(1, server.operations + 1, every):
-        with _emptied(server.folder):
-            code = server.ran(partial(_die_before, number, server.folder))
+        with emptied(server.folder):
+            code = server.ran(partial(signalled_before, number, server.folder))
             outcomes.append(server.finish(place(server.folder), int(code == -signal.SIGKILL)))
     return outcomes
 
@@ -181,7 +182,7 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
     begin = [sys.executable, __file__, str(SHARD_TOKENS), *server.command]
     outcomes = []
     for _ in range(count):
-        with _emptied(server.folder):
+        with emptied(server.folder):
             with subprocess.Popen(begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
                 while process.poll() is None and not list(server.folder.glob(f"*{UNFINISHED}/state-*")):
                     time.sleep(0.01)
@@ -196,7 +197,7 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
 
 def at_once(server: Server, count: int) -> Outcome:
     """Return what became of a run that many processes began at once: one of them measures, the others say why not."""
-    with _emptied(server.folder):
+    with emptied(server.folder):
         said = [server.work / f"said-{number}" for number in range(count)]
         codes = [_ended(process, None) for process in [server.begun(each) for each in said]]
         wrong = [
@@ -275,13 +276,13 @@ def _on_operation(folder: Path, act: Callable[[], None]) -> None:
     sys.addaudithook(hook)
 
 
-def _die_before(number: int, folder: Path) -> None:
-    """Kill this process before its operation of that number, from 1."""
-    left = iter(range(number - 1))
+def signalled_before(number: int, folder: Path, sent: int = signal.SIGKILL) -> None:
+    """Send this process a signal before its operation of that number, from 1."""
+    count = itertools.count(1)
 
     def act() -> None:
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if next(count) == number:
+            os.kill(os.getpid(), sent)
 
     _on_operation(folder, act)
 
@@ -300,7 +301,7 @@ def _count_operations(folder: Path, counter: Path) -> None:
 
 
 @contextlib.contextmanager
-def _emptied(folder: Path) -> Any:
+def emptied(folder: Path) -> Any:
     """Make a folder, and remove it and all in it."""
     folder.mkdir()
     try:

@@ -69,7 +69,7 @@ def test_shards_change_no_value(shard_tokens):
     assert got.counts == want.counts
     for mine, other in zip(got.curves, want.curves, strict=True):
         assert mine.missing == other.missing
-        # States are multiplied in float32, about another mean in each shard.
+        # States are multiplied in float32, and in other batches.
         assert np.allclose(mine.array(), other.array(), rtol=1e-4, atol=1e-7, equal_nan=True), mine.metric
     for mine, other in zip((*got.spectra, *got.arrays), (*want.spectra, *want.arrays), strict=True):
         assert mine.place == other.place
