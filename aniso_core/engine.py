@@ -130,11 +130,13 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     done, batch_tokens = came.tokens, came.batch_tokens
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
         for shard in shards[came.shards :]:
-            passing = _Pass(probe, sites, fold, batch_tokens)
+            part = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
+            passing = _Pass(probe, sites, part, batch_tokens)
             for number in passing.run(shard.windows):
                 done += number
                 if progress is not None:
                     progress(done, tokenized.count)
+            _merge(fold, part)
             batch_tokens = passing.batch_tokens
             if unfinished is not None:
                 reached = replace(
@@ -238,6 +240,17 @@ class _Pass:
                 raise
             return visible(str(error).strip().split("\n")[0] or type(error).__name__)[:200]
         return None
+
+
+def _merge(fold: Fold, part: Fold) -> None:
+    """Add a shard to what was measured before; raises AnisoError where there is no memory for it."""
+    try:
+        fold.merge(part)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        message = "There is no memory to add up what was measured; give fewer --stream or --metric, or --no-intervals."
+        raise AnisoError(message) from error
 
 
 def _norms(probe: Probe, sites: Sequence[Site]) -> Iterator[NormSummary]:

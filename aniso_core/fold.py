@@ -191,6 +191,25 @@ class Fold:
     def _named(self, metric: Metric) -> str:
         return f"metric {metric.name} ({self._owners.get(metric.name, 'unknown')})"
 
+    def merge(self, other: "Fold") -> None:
+        """Add what another fold of the same metrics took in; its statistics stay as they were."""
+        for counted, number in other._counts.items():
+            self.count(*counted, number)
+        self._said = other._said | self._said
+        for maker, reason in other._failed.items():
+            self._fail(maker, reason)
+        for key, theirs in other._held.items():
+            maker, site, _ = key
+            if maker in self._failed:
+                continue
+            try:
+                with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
+                    self._held[key] = self._held[key].merge(theirs) if key in self._held else theirs
+            except Exception as error:
+                if maker is RunningMoments:
+                    raise
+                self._fail(maker, f"its statistic failed to merge at {site.key}: {said(error)}")
+
     def state(self) -> FoldState:
         """Return what was taken in as plain data; raises AnisoError, naming the metric, where a statistic is none."""
         from aniso_core.states import StateError, pack

@@ -1,7 +1,7 @@
-"""A text in shards: runs of whole documents that are measured one after the other.
+"""A text in shards: runs of whole documents that are measured apart and merged in order.
 
-Batches do not cross them, so that between two shards all that is known is one state of the fold, from which another
-process goes on. To the bit a profile depends on the size of shards, as sums do on the order of their terms.
+The profile does not depend on who measures a shard, when, or in what order; to the bit it depends on the size of a
+shard alone, as sums do on the order of their terms.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from itertools import groupby
 from aniso_core.tokens import Window
 
 TOKENS = 32_768
-"""Tokens from which a shard is full: enough for batches of windows of like length, and few enough to measure again."""
+"""Tokens from which a shard is full: work enough to make little of what opening and merging it costs."""
 
 
 @dataclass(frozen=True)

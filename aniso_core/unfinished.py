@@ -1,6 +1,6 @@
 """What a run that is not whole yet leaves behind, so that it goes on where it was: `RUN.unfinished`, beside RUN.
 
-Shards are measured in order, so all that is known after some of them is one state of the fold. The newest two are kept,
+Shards are merged in order, so all that is known after some of them is one state of the fold. The newest two are kept,
 each under a name with its checksum: where the last was damaged the one before it still serves.
 """
 

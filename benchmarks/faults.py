@@ -37,7 +37,7 @@ from aniso_core.unfinished import Unfinished
 
 KILLS, AGAIN, FRESH, ROUNDS, SEED = 100, 30, 10, 5, 0
 TOGETHER = 20
-SHARD_TOKENS, DOCUMENTS = 300, 12
+SHARD_TOKENS, DOCUMENTS = 250, 8
 _RUN = "run"
 _CHANGING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 _MOST = 20  # attempts; a run that needs more never ends

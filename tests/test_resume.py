@@ -385,6 +385,26 @@ def tight(reading, tried):
     return made()
 
 
+@pytest.mark.usefixtures("small_shards")
+def test_memory_that_ends_while_shards_are_added_is_one_sentence(measure, monkeypatch):
+    """Then what was added is kept, and the sentence says what takes less."""
+    from aniso_core.fold import Fold
+
+    real, calls = Fold.merge, []
+
+    def merge(self, other):
+        calls.append(1)
+        if len(calls) == 2:
+            raise MemoryError
+        real(self, other)
+
+    monkeypatch.setattr(Fold, "merge", merge)
+    ran = measure(*FEW)
+    assert ran.code == 1
+    assert "Error: There is no memory to add up what was measured; give fewer --stream or" in ran.err
+    assert "What was measured is kept; to go on: aniso profile" in ran.err
+
+
 # Kills
 
 

@@ -1,4 +1,4 @@
-"""Texts in shards: measured in order, kept, and gone on with."""
+"""Texts in shards: measured apart, merged in order, kept, and gone on with."""
 
 import multiprocessing
 import os
@@ -76,7 +76,7 @@ def test_shards_change_no_value(shard_tokens):
         assert np.allclose(mine.values, other.values, rtol=1e-5, atol=1e-6 * abs(other.values).max())
 
 
-def test_the_same_shards_give_the_same_bits(whole):
+def test_shards_may_be_merged_one_by_one_or_not_at_all(whole):
     """The same shards give the same bits each time."""
     assert numbers(measured()) == numbers(whole)
 
