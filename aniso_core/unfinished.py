@@ -186,11 +186,11 @@ class Unfinished:
 
     def _sweep(self) -> None:
         """Remove what a process that died left half-written: states here, and the run beside."""
-        half = re.compile(rf"\.{re.escape(self._run.name)}\.[a-z0-9_]{{8}}\.tmp")
-        for path in (*self.folder.glob(".*.tmp"), *self._run.parent.iterdir()):
-            if path.parent == self.folder:
+        for path in self.folder.iterdir():
+            if re.fullmatch(r"\.[a-z0-9_]{8}\.tmp", path.name):
                 path.unlink()
-            elif half.fullmatch(path.name):
+        for path in self._run.parent.iterdir():
+            if re.fullmatch(rf"\.{re.escape(self._run.name)}\.[a-z0-9_]{{8}}\.tmp", path.name):
                 shutil.rmtree(path)
 
     def _before(self) -> dict[str, Any]:
@@ -202,10 +202,11 @@ class Unfinished:
         return sorted(self.folder.glob(f"{_STATE}*.safetensors"))
 
     def _remove(self) -> None:
-        # States go first: without what they are of they would be of no use, and in the way.
-        for path in self._states():
-            path.unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # States go first: without what they are of they would be in the way. What is not ours stays.
+        for path in (*self._states(), self.folder / _ASKED, self.folder / _LOCK):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -259,6 +260,7 @@ def _write(folder: Path, state: FoldState, reached: Reached) -> None:
         path = Path(made.name)
     try:
         save_file(arrays, path)
+        path.chmod(0o644)
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
         path.replace(folder / f"{_STATE}{reached.shards:08}-{_checksum(path)}.safetensors")

@@ -6,6 +6,7 @@ time. Each attempt is the command itself, `aniso profile ... --resume`, with sma
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ from aniso_core.plugins import registry
 from aniso_core.store import UNFINISHED
 from aniso_core.unfinished import Unfinished
 
-KILLS, AGAIN, FRESH, SEED = 100, 30, 10, 0
-SHARD_TOKENS, DOCUMENTS = 600, 24
+KILLS, AGAIN, FRESH, ROUNDS, SEED = 100, 30, 10, 5, 0
+TOGETHER = 20
+SHARD_TOKENS, DOCUMENTS = 250, 8
 _RUN = "run"
 _CHANGING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 _MOST = 20  # attempts; a run that needs more never ends
@@ -47,8 +49,9 @@ was done, and compared with a run that nobody disturbed. The same means that eve
 same bytes, start and duration apart, and that nothing else was left beside it. At random: killed at a time drawn evenly
 over the whole run ({seconds:.1f} s once everything is loaded), {again} of these a second time. Before file operations:
 killed before each file or folder that is opened to be written, renamed or removed, one after the other. Fresh
-processes: a Python of its own for each attempt, killed at random once there is a state. The other columns say where the
-first kill fell."""
+processes: a Python of its own for each attempt, killed at random once there is a state. At once: {together} processes
+started together on one run directory, without a kill; each ended done or with the sentence that another process is
+measuring. The other columns say where the first kill fell."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Outcome:
 PLACES = ("before a state", "between states", "storing a state", "writing the run", "run written", "not at all")
 
 
-def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH) -> None:
-    """Kill runs in the three ways and write the table."""
+def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH, rounds: int = ROUNDS) -> None:
+    """Kill runs in the three ways, start some at once, and write the table."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         options = prepared(work)
@@ -73,9 +76,10 @@ def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH) -> None:
             row("at random", at_random(server, kills, again)),
             row("before file operations", at_operations(server)),
             row("fresh processes", in_fresh_processes(server, fresh)),
+            row("at once", [at_once(server, TOGETHER) for _ in range(rounds)]),
         ]
         columns = ("killed", "runs", "kills", "the same", *PLACES)
-        sizes = {"documents": DOCUMENTS, "shard": SHARD_TOKENS, "again": again}
+        sizes = {"documents": DOCUMENTS, "shard": SHARD_TOKENS, "again": again, "together": TOGETHER}
         record("Killed runs", columns, rows, NOTE.format(seconds=server.seconds, states=server.states, **sizes))
 
 
@@ -105,15 +109,15 @@ class Server:
         """Load everything by measuring once, then measure undisturbed."""
         self.work, self._options, self._shard_tokens = work, options, shard_tokens
         self.folder = work / "runs"
-        with _emptied(self.folder), contextlib.suppress(SystemExit):
+        with emptied(self.folder), contextlib.suppress(SystemExit):
             aniso([*self.command, "--quiet"])
-        with _emptied(self.folder):
+        with emptied(self.folder):
             begun = time.monotonic()
             if self.ran(None):
                 raise RuntimeError((work / "said").read_text())
             self.seconds = time.monotonic() - begun
             self.wanted = contents(self.folder / _RUN)
-        with _emptied(self.folder):
+        with emptied(self.folder):
             counter = work / "operations"
             self.ran(partial(_count_operations, self.folder, counter))
             self.operations = int(counter.read_text())
@@ -122,10 +126,14 @@ class Server:
 
     def ran(self, prepare: Callable[[], None] | None, after: float | None = None) -> int:
         """Return how an attempt ended, its exit code or -9, killed `after` seconds or by what `prepare` sets up."""
+        return _ended(self.begun(self.work / "said", prepare), after)
+
+    def begun(self, said: Path, prepare: Callable[[], None] | None = None) -> int:
+        """Return the process of an attempt, which writes what it says into a file."""
         process = os.fork()
         if not process:
-            _attempt(self.command, self._shard_tokens, prepare, self.work / "said")
-        return _ended(process, after)
+            _attempt(self.command, self._shard_tokens, prepare, said)
+        return process
 
     @property
     def command(self) -> list[str]:
@@ -149,7 +157,7 @@ def at_random(server: Server, count: int, again: int) -> list[Outcome]:
     rng = random.Random(SEED)  # noqa: S311 - times, no secrets
     outcomes = []
     for number in range(count):
-        with _emptied(server.folder):
+        with emptied(server.folder):
             kills = int(server.ran(None, after=rng.uniform(0, server.seconds)) == -signal.SIGKILL)
             where = place(server.folder)
             if number < again:
@@ -162,8 +170,8 @@ def at_operations(server: Server, every: int = 1) -> list[Outcome]:
     """Return what became of runs that were killed before a file operation, one run for each of them."""
     outcomes = []
     for number in range(1, server.operations + 1, every):
-        with _emptied(server.folder):
-            code = server.ran(partial(_die_before, number, server.folder))
+        with emptied(server.folder):
+            code = server.ran(partial(signalled_before, number, server.folder))
             outcomes.append(server.finish(place(server.folder), int(code == -signal.SIGKILL)))
     return outcomes
 
@@ -174,7 +182,7 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
     begin = [sys.executable, __file__, str(SHARD_TOKENS), *server.command]
     outcomes = []
     for _ in range(count):
-        with _emptied(server.folder):
+        with emptied(server.folder):
             with subprocess.Popen(begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
                 while process.poll() is None and not list(server.folder.glob(f"*{UNFINISHED}/state-*")):
                     time.sleep(0.01)
@@ -185,6 +193,20 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
             subprocess.run(begin, check=True, capture_output=True)  # noqa: S603 - our own command
             outcomes.append(server.finish(where, kills))
     return outcomes
+
+
+def at_once(server: Server, count: int) -> Outcome:
+    """Return what became of a run that many processes began at once: one of them measures, the others say why not."""
+    with emptied(server.folder):
+        said = [server.work / f"said-{number}" for number in range(count)]
+        codes = [_ended(process, None) for process in [server.begun(each) for each in said]]
+        wrong = [
+            text
+            for code, text in zip(codes, (each.read_text() for each in said), strict=True)
+            if code and (code != 1 or "Another process is measuring" not in text.splitlines()[-1])
+        ]
+        outcome = server.finish("not at all", 0)
+        return replace(outcome, differs=(*outcome.differs, *wrong))
 
 
 def place(folder: Path) -> str:
@@ -254,13 +276,13 @@ def _on_operation(folder: Path, act: Callable[[], None]) -> None:
     sys.addaudithook(hook)
 
 
-def _die_before(number: int, folder: Path) -> None:
-    """Kill this process before its operation of that number, from 1."""
-    left = iter(range(number - 1))
+def signalled_before(number: int, folder: Path, sent: int = signal.SIGKILL) -> None:
+    """Send this process a signal before its operation of that number, from 1."""
+    count = itertools.count(1)
 
     def act() -> None:
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if next(count) == number:
+            os.kill(os.getpid(), sent)
 
     _on_operation(folder, act)
 
@@ -279,7 +301,7 @@ def _count_operations(folder: Path, counter: Path) -> None:
 
 
 @contextlib.contextmanager
-def _emptied(folder: Path) -> Any:
+def emptied(folder: Path) -> Any:
     """Make a folder, and remove it and all in it."""
     folder.mkdir()
     try:

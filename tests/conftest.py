@@ -104,6 +104,12 @@ def texts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def good_paths(neox, texts) -> tuple[Path, Path]:
+    """Return a good model's folder and a good prompts file."""
+    return neox, texts
+
+
+@pytest.fixture
 def fresh_registry(monkeypatch) -> Iterator[Callable[[], None]]:
     """Return a function that forgets the loaded plugins; they are forgotten before and after the test as well.
 

@@ -411,12 +411,6 @@ def test_doctor_warns_of_versions_below_the_floors(torch, count):
 # Interruption
 
 
-@pytest.fixture
-def good_paths(neox, texts) -> tuple[Path, Path]:
-    """Return a good model's folder and a good prompts file."""
-    return neox, texts
-
-
 SLOW = """
 import pathlib, time
 from aniso_core import Metric, hookimpl, store

@@ -25,6 +25,8 @@ FLOORS = {
         "isolation",
         "limits",
         "batches",
+        "states",
+        "shards",
         "tokens",
     },
     2: {
@@ -46,6 +48,7 @@ FLOORS = {
         "rigorous",
         "metrics",
         "tokenizing",
+        "unfinished",
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
@@ -54,7 +57,7 @@ FLOORS = {
 LIBRARIES = {
     0: {"numpy", "pandas", "xarray"},
     1: {"numpy", "threadpoolctl"},
-    2: {"numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors"},
+    2: {"numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors", "filelock"},
     3: {
         "numpy",
         "scipy",
@@ -89,9 +92,21 @@ HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich", "panda
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
-LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine"}
+LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine", "unfinished"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
-TENSORS = {"sums", "memory", "unitsums", "leaveout", "sampling", "intake", "kernels", "batches", "spectrum", "testing"}
+TENSORS = {
+    "sums",
+    "memory",
+    "unitsums",
+    "leaveout",
+    "sampling",
+    "intake",
+    "kernels",
+    "batches",
+    "states",
+    "spectrum",
+    "testing",
+}
 
 MODULES = sorted((ROOT / "aniso_core").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/*/*.py"))

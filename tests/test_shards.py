@@ -69,7 +69,7 @@ def test_shards_change_no_value(shard_tokens):
     assert got.counts == want.counts
     for mine, other in zip(got.curves, want.curves, strict=True):
         assert mine.missing == other.missing
-        # States are multiplied in float32, about another mean in each shard.
+        # States are multiplied in float32, and in other batches.
         assert np.allclose(mine.array(), other.array(), rtol=1e-4, atol=1e-7, equal_nan=True), mine.metric
     for mine, other in zip((*got.spectra, *got.arrays), (*want.spectra, *want.arrays), strict=True):
         assert mine.place == other.place
@@ -299,7 +299,7 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not(tmp_path):
 def test_what_a_dead_process_left_half_written_is_removed(tmp_path, whole):
     """Files and folders under temporary names go once the run is taken up."""
     folder = broken_off(tmp_path).folder
-    (folder / ".abc.tmp").write_bytes(b"half")
+    (folder / ".abcdefg1.tmp").write_bytes(b"half")
     (tmp_path / ".run.a2_4c678.tmp").mkdir()
     (tmp_path / ".run.a2_4c678.tmp" / "profile.json").touch()
     for other in (".other.tmp", ".run.b.12345678.tmp", ".run.tmp"):
@@ -308,6 +308,17 @@ def test_what_a_dead_process_left_half_written_is_removed(tmp_path, whole):
     with again.held():
         assert numbers(measured(unfinished=again)) == numbers(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.tmp", ".run.b.12345678.tmp", ".run.tmp"]
+
+
+def test_a_folder_of_that_name_loses_nothing_of_its_own(tmp_path):
+    """Where somebody else's files lie in a folder of the same name, they stay there."""
+    once = kept_all(tmp_path)
+    once.folder.mkdir()
+    for name in ("thesis.txt", ".draft.tmp", "states"):
+        (once.folder / name).touch()
+    with once.held():
+        measured(unfinished=once)
+    assert sorted(path.name for path in once.folder.iterdir()) == [".draft.tmp", "states", "thesis.txt"]
 
 
 def test_batches_stay_halved(tmp_path):
