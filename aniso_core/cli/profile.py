@@ -192,7 +192,7 @@ def requested(known: Registry, chosen: Mapping[str, Any]) -> Request:
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
-    _refuse_other_preset(known, adapter, chosen["model"])
+    refuse_other_preset(known, adapter, chosen["model"])
     return Request(chosen, adapter, prompts_name, documents, plan, hypotheses, registered, reporters, styles)
 
 
@@ -377,7 +377,7 @@ def default_folder(model: str) -> Path:
     raise AssertionError
 
 
-def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:
+def refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:
     """Raise AnisoError where `model` is a preset of other adapters than the one that was asked for."""
     own = {preset.name for preset in adapter.presets}
     if model in own or (model is None and own) or (model is not None and on_disk(Path.exists, Path(model))):

@@ -3,21 +3,22 @@
 import gc
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from aniso_core import store
-from aniso_core.cli import STOPPED, sweepfile
+from aniso_core.cli import STOPPED
 from aniso_core.cli.overview import Overview
 from aniso_core.cli.parts import PARTLY_FAILED, seldom_collecting
-from aniso_core.cli.profile import OPENING, Named, carried_out, open_model, requested
+from aniso_core.cli.profile import OPENING, Named, carried_out, open_model, refuse_other_preset, requested
 from aniso_core.cli.progress import Phases
 from aniso_core.cli.resuming import Request, require_same
 from aniso_core.cli.say import detail, hushed, loudness, note, out, out_json, plugins, say, table, talking
+from aniso_core.cli.sweepfile import Planned, read
 from aniso_core.contracts import Adapter, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import log_traceback, said
@@ -61,9 +62,10 @@ def sweep(  # noqa: PLR0913 - one for each option
     """
     known = plugins()
     given = {name: True for name, wanted in (("offline", offline), ("allow_pickle", allow_pickle)) if wanted}
-    where, planned = sweepfile.read(file, known, given, folder)
+    where, planned = read(file, known, given, folder)
     # All are looked up before the first is measured, so that what is mistyped is said at once.
-    runs = [Run(one.name, str(where / one.name), requested(known, one.chosen)) for one in planned]
+    requests = _requests(known, planned)
+    runs = [Run(one.name, str(where / one.name), asked) for one, asked in zip(planned, requests, strict=True)]
     if dry_run:
         for run in runs:
             run.look()
@@ -129,6 +131,17 @@ class _Opened:
             self._probe = open_model(adapter, chosen, named, progress)
             self._key = key
         return self._probe
+
+
+def _requests(known: Registry, planned: Sequence[Planned]) -> Iterator[Request]:
+    """Yield what each run asks for; texts, metrics and versions are looked up once for runs that share them."""
+    found: dict[object, Request] = {}
+    for run in planned:
+        key = tuple((name, value) for name, value in run.chosen.items() if name not in {"model", "revision", "folder"})
+        if key not in found:
+            found[key] = requested(known, run.chosen)
+        refuse_other_preset(known, found[key].adapter, run.chosen["model"])
+        yield replace(found[key], chosen=run.chosen)
 
 
 def _carry_out(known: Registry, runs: Sequence[Run]) -> None:
