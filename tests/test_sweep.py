@@ -208,12 +208,18 @@ def test_a_checkpoint_in_a_folder_is_called_as_a_revision(path, name):
     assert sources.folder_name(Path("/models") / path) == name
 
 
-@pytest.mark.parametrize(("file", "count"), [("pythia-suite.toml", 1540), ("norms.toml", 11)])
-def test_example_sweeps_are_whole(file, count, aniso, tmp_path, monkeypatch, fresh_registry):
-    """The sweeps that ship as examples name models and options that there are, and each run once."""
+@pytest.fixture
+def full_aniso(aniso, monkeypatch, fresh_registry):
+    """Return `aniso` with the reporters that ship, which the other tests do without."""
     monkeypatch.delenv("ANISO_DISABLE_PLUGINS")
     fresh_registry()
-    ran = aniso("sweep", ROOT / "examples" / file, "--out", tmp_path / "runs", "--dry-run", "--json")
+    return aniso
+
+
+@pytest.mark.parametrize(("file", "count"), [("pythia-suite.toml", 1540), ("norms.toml", 11)])
+def test_example_sweeps_are_whole(file, count, full_aniso, tmp_path):
+    """The sweeps that ship as examples name models and options that there are, and each run once."""
+    ran = full_aniso("sweep", ROOT / "examples" / file, "--out", tmp_path / "runs", "--dry-run", "--json")
     assert ran.code == 0, ran.err
     assert list(states(ran).values()) == ["absent"] * count
     assert not (tmp_path / "runs").exists()

@@ -233,7 +233,7 @@ def carried_out(
             progress=progress,
         )
         options = {name: _plain(value) for name, value in chosen.items() if name not in OUTPUT}
-        used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
+        used = {**chosen, **_used(chosen, known, adapter, probe, plan), "styles": (styles[0], *styles[1])}
         used |= {
             kind: tuple(part.name for part in parts)
             for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))

@@ -48,7 +48,7 @@ def read(path: Path, known: Registry, given: Mapping[str, Any], folder: Path | N
         raise AnisoError(message)
     every = {option_key(option): option for option in options_of(profile)}
     file = _File(path, known, {key: one for key, one in every.items() if one.name not in OUTPUT}, given)
-    shared = checked(found, file.options | {_OUT: every[_OUT]}, path)
+    shared = checked(found, {**file.options, _OUT: every[_OUT]}, path)
     if _OUT in shared:
         where = usable(click.get_current_context(), every[_OUT], shared.pop(_OUT), path)
         folder = folder or Path(where)

@@ -59,8 +59,6 @@ def _rows(lineage: Lineage) -> Iterator[list[str]]:
         row = [f"{step:,}"]
         for points in found.values():
             point = points.get(step)
-            known = point.layers if point else ()
-            row += (
-                [str(point.peak.layer), span(known) if known else "", number(point.peak.value)] if point else [""] * 3
-            )
+            sure = span(point.layers).split(maxsplit=1)[1] if point and point.layers else ""
+            row += [str(point.peak.layer), sure, number(point.peak.value)] if point else [""] * 3
         yield row
