@@ -247,7 +247,7 @@ def test_a_style_that_there_is_not_is_said(given, wanted, refused):
 
 
 def test_checkpoints_have_a_trajectory():
-    """Of three checkpoints there are L* and the share there over the steps, whose axis is logarithmic if they double."""
+    """Of three checkpoints there are L* and the share there over steps, whose axis is logarithmic if they double."""
     report = pages.sweep(5)
     (found,) = lineages.lineages(report.profiles, names.labels(report.profiles), report.verdicts)
     assert (found.name, [point.step for point in found.points["all"]]) == ("org/model", [1, 2, 4, 8, 16])

@@ -47,7 +47,7 @@ def panel(axes: Axes, lineage: Lineage, token_sets: Iterable[str]) -> None:
         for point in points:
             for first, last in reading.runs(point.layers):
                 ends = (first - 0.3, last + 0.3)  # a set of one layer is seen as well
-                bar = {"color": look.colour, "alpha": 0.3, "linewidth": thick, "solid_capstyle": "butt"}
+                bar: dict[str, Any] = {"color": look.colour, "alpha": 0.3, "linewidth": thick, "solid_capstyle": "butt"}
                 axes.plot([point.step] * 2, ends, label=label, **bar)
                 label = ""
         axes.plot([point.step for point in points], [p.peak.layer for p in points], label="L*", **_line(look, points))
