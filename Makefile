@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 WEIGHTS := .cache/smollm2
-BENCHMARKS := startup page third_party speed documents prompts memory accuracy left_out scaling
+BENCHMARKS := startup runs_list page third_party speed documents prompts memory accuracy left_out scaling
 
 .PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement bench-faults weights
 

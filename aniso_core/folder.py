@@ -1,5 +1,6 @@
 """A folder of runs: what lies in it, by the small record of each run, and how a run is taken out of it."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -59,16 +60,24 @@ def entry(run: Path) -> Entry:
     )
 
 
-def entries(folder: Path) -> Iterator[Entry | AnisoError]:
-    """Yield each run of a folder, and what is wrong with whatever else lies in it; hidden files are passed over.
+def holds_runs(folder: Path) -> bool:
+    """Return whether a folder is no run itself and a run lies in it."""
+    with contextlib.suppress(OSError, ValueError):
+        return not (folder / store.RUN).exists() and any((path / store.RUN).is_file() for path in folder.iterdir())
+    return False
 
-    Raises AnisoError where there is no such folder, or where it is a run itself.
+
+def entries(folder: Path) -> Iterator[Entry | AnisoError]:
+    """Yield each run of a folder, and what is wrong with whatever else lies in it.
+
+    Hidden files and the report on the folder are passed over. Raises AnisoError where there is no such folder, or where
+    it is a run itself.
     """
     if (folder / store.RUN).is_file():
         message = f"{visible(folder)} is a run itself: aniso runs show {visible(folder)}; name the folder it lies in."
         raise AnisoError(message)
     try:
-        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != store.REPORT)
     except (OSError, ValueError) as error:
         message = f"There is no folder of runs {visible(folder)} ({visible(error)}); `aniso profile` makes one."
         raise AnisoError(message) from error

@@ -13,6 +13,7 @@ from aniso_core.text import nearest_first, short, visible
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PINNED = re.compile(r"([^@]*)@([0-9a-f]{40})")
+_CHECKPOINT = re.compile(r"(checkpoint|step|global_step)[-_]?\d{1,12}")
 _TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
 
 
@@ -49,7 +50,7 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
             raise AnisoError(message)
         return _local(request, Source("gguf", path.parent, visible(path.stem), gguf=path.name))
     if on_disk(Path.is_dir, path):
-        return _local(request, Source("folder", path, visible(path.resolve().name)))
+        return _local(request, Source("folder", path, visible(folder_name(path))))
     if not is_hub_id(where):
         known = ", ".join(nearest_first(wanted, by_name)) or "none"
         message = (
@@ -64,6 +65,16 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
     folder, commit = fetch(where, replace(request, revision=commit or revision), trusted)
     name = where if revision is None else f"{where}@{visible(revision)}"
     return Source("hub", folder, name, revision=commit)
+
+
+def folder_name(path: Path) -> str:
+    """Return how the model in a folder is called: as the folder, and a checkpoint as a revision of what it lies in.
+
+    That is `mine@step512` for mine/step512, and `mine@checkpoint-500` for mine/checkpoint-500.
+    """
+    whole = path.resolve()
+    above = whole.parent.name
+    return f"{above}@{whole.name}" if above and _CHECKPOINT.fullmatch(whole.name) else whole.name
 
 
 def is_hub_id(text: str) -> bool:

@@ -19,6 +19,8 @@ from transformers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
 logger = logging.getLogger(__name__)
@@ -82,13 +84,24 @@ def gemma() -> GemmaForCausalLM:
 ARCHITECTURES = {"neox": neox, "gemma": gemma}
 
 
-def train(
-    name: str, train_set: np.ndarray, held_out: np.ndarray, passes: float, seed: int
+def train(  # noqa: PLR0913 - what is trained on what, and who sees it grow
+    name: str,
+    train_set: np.ndarray,
+    held_out: np.ndarray,
+    *,
+    passes: float,
+    seed: int,
+    keep: Callable[[PreTrainedModel, int], None] | None = None,
 ) -> tuple[PreTrainedModel, list[Point]]:
-    """Train one model; the order of the sequences depends on `seed` alone."""
+    """Train one model; the order of the sequences depends on `seed` alone.
+
+    `keep` is given the model after steps 0, 1, 2, 4, 8, ... and the last.
+    """
     torch.manual_seed(seed)
     model = ARCHITECTURES[name]()
     batches = _batches(torch.from_numpy(train_set), passes, seed)
+    if keep:
+        keep(model, 0)
     optimiser = torch.optim.AdamW(_decay_groups(model), lr=PEAK_RATE, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, len(batches)))
     curve, recent, started = [], [], time.monotonic()
@@ -100,6 +113,8 @@ def train(
         optimiser.zero_grad()
         schedule.step()
         recent.append(loss.item())
+        if keep and (step.bit_count() == 1 or step == len(batches)):  # powers of two, and the end
+            keep(model, step)
         if step % EVERY == 0 or step == len(batches):
             point = Point(step, sum(recent) / len(recent), held_out_loss(model, held_out[::CURVE_STRIDE]))
             logger.info("%s %s of %d, %.0f s", name, point, len(batches), time.monotonic() - started)

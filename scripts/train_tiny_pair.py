@@ -1,17 +1,21 @@
 """Train the tiny GPT-NeoX and Gemma models that ship with aniso, from nothing.
 
-Run as `python scripts/train_tiny_pair.py --texts DIR --out plugins`.
+Run as `python scripts/train_tiny_pair.py --texts DIR --out plugins`. With `--checkpoints FOLDER` in place of `--out`
+the weights of steps 0, 1, 2, 4, ... go to FOLDER/tiny-NAME/stepN, and what ships stays as it is; `--passes 0.5356`
+makes that 512 steps.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import logging
 import multiprocessing
 import os
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +59,9 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=Path, required=True, help="folder that caches the text packages")
-    parser.add_argument("--out", type=Path, required=True, help="folder that holds the plugins")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, help="folder that holds the plugins")
+    target.add_argument("--checkpoints", type=Path, help="folder for the weights of steps 0, 1, 2, 4, ... instead")
     parser.add_argument("--only", choices=sorted(ARCHITECTURES), help="train one of the two")
     parser.add_argument("--passes", type=float, default=2.0, help="passes over the training text")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -65,8 +71,13 @@ def _parse() -> argparse.Namespace:
 def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
+    chosen = {"passes": arguments.passes, "seed": arguments.seed}
+    if arguments.checkpoints:
+        steps = arguments.checkpoints / f"tiny-{name}"
+        train(name, corpus.train, corpus.held_out, **chosen, keep=partial(keep, corpus, steps))
+        return
     started = time.monotonic()
-    model, curve = train(name, corpus.train, corpus.held_out, passes=arguments.passes, seed=arguments.seed)
+    model, curve = train(name, corpus.train, corpus.held_out, **chosen)
     seconds = time.monotonic() - started
     folder = arguments.out / FOLDERS[name]
     save(model, corpus, folder)
@@ -87,6 +98,11 @@ def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
     )
     (folder / "training.json").write_text(json.dumps(asdict(record), indent=1) + "\n")
     write_card(record, folder)
+
+
+def keep(corpus: Corpus, folder: Path, model: PreTrainedModel, step: int) -> None:
+    """Write the weights of a step to `stepN` in a folder; the model itself is trained on in float32."""
+    save(copy.deepcopy(model), corpus, folder / f"step{step}")
 
 
 def save(model: PreTrainedModel, corpus: Corpus, folder: Path) -> None:

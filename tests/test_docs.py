@@ -155,7 +155,7 @@ def test_quick_commands_succeed(page, line):
 @pytest.mark.parametrize(("page", "line"), SHELL)
 def test_documented_commands_exist(page, line, monkeypatch):
     """A documented command line names commands and options that there are."""
-    monkeypatch.setattr(config, "_content", lambda _: {})  # the files of options in the pages are nowhere
+    monkeypatch.setattr(config, "content", lambda _: {})  # the files of options in the pages are nowhere
     command, words = cli.main, shlex.split(line)[1:]
     with click.Context(cli.main, info_name="aniso") as context:
         while isinstance(command, click.Group):

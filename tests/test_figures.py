@@ -6,14 +6,16 @@ from dataclasses import replace
 from itertools import combinations, permutations
 from xml.etree import ElementTree as ET
 
+import pages
 import pytest
+from matplotlib.figure import Figure
 from test_report import HOSTILE, measured, published
 
 from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.records import Report, ReportFile
-from aniso_report import figures, markdown
-from aniso_report.figures import comparison, sheet
+from aniso_report import figures, lineages, markdown, names
+from aniso_report.figures import comparison, sheet, trajectory
 from aniso_report.figures.media import MEDIA, style
 
 WIDTHS = {"column": 3.25, "page": 5.5}
@@ -254,3 +256,17 @@ _NORMS = ("run/report/norms.svg", "elsewhere/again/report/norms.svg", "elsewhere
 def test_a_style_that_there_is_not_is_said(given, wanted, refused):
     """An unknown style, and two that exclude each other, are refused in a sentence before anything is measured."""
     assert wanted in refused(*(word for name in given for word in ("--style", name)), wants=())
+
+
+def test_checkpoints_have_a_trajectory():
+    """Of three checkpoints there are L* and the share there over steps, whose axis is logarithmic if they double."""
+    report = pages.sweep(5)
+    (found,) = lineages.lineages(report.profiles, names.labels(report.profiles), report.verdicts)
+    assert (found.name, [point.step for point in found.points["all"]]) == ("org/model", [1, 2, 4, 8, 16])
+    seen = Figure().subplots()
+    trajectory.panel(seen, found, ["all"])
+    assert seen.get_xscale() == "symlog"
+    assert list(seen.lines[-1].get_ydata()) == [point.peak.layer for point in found.points["all"]]
+    files = {file.name for file in figures.render(report)}
+    assert files >= {"trajectory.png", "trajectory.pdf"}
+    assert not any(name.startswith("trajectory") for name in drawn(*report.profiles[:2]))

@@ -107,6 +107,18 @@ def test_a_run_from_python_is_listed(runs, good_run, aniso):
     assert (entry["adapter"], entry["prompts"], entry["tokens"]) == ("", "", 0)
 
 
+def test_a_folder_of_runs_is_reported(runs, aniso):
+    """`aniso report FOLDER` draws all runs in it into its report/, again as well, which is no run of the list."""
+    (runs / "half.unfinished").mkdir()
+    for _ in range(2):
+        ran = aniso("report", runs, "--reporter", "cka")
+        assert (ran.code, ran.out.strip()) == (0, str(runs / "report")), ran.err
+        assert "half is not whole yet" in ran.err
+    ran = aniso("runs", "list", runs, "--json")
+    assert names(ran) == ["first", "second", "third"]
+    assert len(ran.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("name", "wanted"), [("absent", "no folder of runs"), ("runs/first", "is a run itself")])
 def test_a_folder_that_is_none_is_an_error(name, wanted, runs, aniso):
     """A folder that there is not, and a run in place of one, are one sentence each."""

@@ -27,8 +27,8 @@ from aniso_core.records import (
 )
 from aniso_core.testing import example_profile
 from aniso_core.text import short
-from aniso_report import reading
-from aniso_report.html import answers, claims, data, differ, marks, sources
+from aniso_report import lineages, names, reading
+from aniso_report.html import answers, claims, differ, sources, training
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -265,8 +265,8 @@ def test_layers_are_flagged_that_a_few_tokens_hold(single):
 
 def test_runs_of_layers_are_spans():
     """Neighbouring layers make one span, others their own."""
-    assert marks.runs([3, 4, 5, 8, 1]) == [(1, 1), (3, 5), (8, 8)]
-    assert marks.runs([]) == []
+    assert reading.runs([3, 4, 5, 8, 1]) == [(1, 1), (3, 5), (8, 8)]
+    assert reading.runs([]) == []
 
 
 def test_models_are_held_against_each_other(pair):
@@ -412,7 +412,50 @@ def test_checkpoints_stand_in_their_order():
 )
 def test_the_step_is_the_number_of_the_revision(label, step):
     """Only what stands behind the @ is a revision."""
-    assert data.step(label) == step
+    assert names.step(label) == step
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ([3], "whose 95 % sets have no layer in common"),
+        ([1, 3], "whose 95 % sets share layers, so that it need not have moved"),
+        ([], "and whether that is more than chance was not tested"),
+    ],
+)
+def test_a_training_is_told_by_its_first_and_last_step(later, said):
+    """L* and the share there are told in a sentence, with what the 95 % sets of both ends allow to say."""
+    peaks = [reading.Peak(1, 0.5, 0.1), reading.Peak(2, 0.5, 0.7), reading.Peak(3, 0.5, 0.4)]
+    sets = [(1,), (1,), tuple(later)]
+    points = [lineages.Point(*each, 0.0, 1.0) for each in zip((0, 8, 512), peaks, sets, strict=True)]
+    text = training._course(points)
+    assert text.startswith("L* is layer 1 at step 0 and layer 3 at step 512")
+    assert said in text
+    assert text.endswith("the share there is 0.100 at step 0, 0.400 at step 512, and largest with 0.700 at step 8")
+
+
+def test_a_sweep_shows_how_its_peak_moves():
+    """Each lineage of three checkpoints has a picture and a table in the order of its steps; two models have none."""
+    both = [*pages.sweep(3).profiles, *(pages.checkpoint(f"org/other@step{i}", 0.5) for i in (0, 1, 5))]
+    page = pages.Page(pages.drawn(pages.of(both, ["bell-curve"])))
+    assert "How the peak moves in training" in page.text
+    called = [a["aria-label"].split(" the ")[0] for _, a in page.tags if a.get("aria-label", "").startswith("L* of ")]
+    assert called == [f"L* of org/{name} {what}" for name in ("model", "other") for what in ("by step", "over")]
+    assert "How the peak moves" not in pages.Page(pages.drawn_once(pages.two)).text
+
+
+@pytest.mark.parametrize(
+    ("steps", "doubled"),
+    [
+        ([0, 1, 2, 4, 8], True),
+        ([0, *(2**i for i in range(10)), *range(1000, 144000, 1000)], True),
+        ([1000, 2000, 3000, 4000, 5000], False),
+        ([0, 10, 20], False),
+    ],
+)
+def test_steps_that_double_are_seen(steps, doubled):
+    """Three doublings on end make the axis of steps logarithmic, wherever they are."""
+    assert lineages.doubles(steps) is doubled
 
 
 def test_two_hundred_models_fit_on_a_page():

@@ -17,6 +17,7 @@ from aniso_core.isolation import log_traceback
 
 _COMMANDS = {
     "profile": "profile:profile",
+    "sweep": "sweep:sweep",
     "preregister": "preregister:preregister",
     "test": "runs:test",
     "compare": "compare:compare",
@@ -35,7 +36,8 @@ _COMMANDS = {
 }
 
 
-_STOPPED = "aniso.stopped"  # what was raised as a signal came, in a command's meta
+STOPPED = "aniso.stopped"
+"""What was raised as a signal came, in a command's meta."""
 
 
 @contextmanager
@@ -81,8 +83,8 @@ class App(click.Group):
             with _readers_may_leave():
                 return super().invoke(ctx)
         except Exception as error:
-            if _STOPPED in ctx.meta:
-                raise ctx.meta[_STOPPED] from error
+            if STOPPED in ctx.meta:
+                raise ctx.meta[STOPPED] from error
             # What a user mistook has no cause, and where aniso noticed it tells them little.
             if isinstance(error, AnisoError) and (asked or error.__cause__ is not None):
                 log_traceback("command", error)
@@ -141,5 +143,5 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     stopped = _Terminated if number == signal.SIGTERM else KeyboardInterrupt
     context = click.get_current_context(silent=True)
     if context is not None:
-        context.meta[_STOPPED] = stopped
+        context.meta[STOPPED] = stopped
     raise stopped

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., object])
 _LARGEST = 1_000_000  # bytes of a file that is read; an honest one has a few thousand
 OUTPUT = {"folder", "as_json", "quiet", "verbose", "resume"}
 """Options that say where results go and not what is measured; a run's file leaves them out."""
-_PERMISSIONS = {"allow_pickle", "trust_remote_code"}
+PERMISSIONS = {"allow_pickle", "trust_remote_code"}
 """Options that let a model run code: a file that somebody sent must not grant them unseen."""
 _HEADING = "# `aniso profile --config FILE` repeats the run that this file lies in; docs/commands.md says how.\n"
 
@@ -44,11 +44,11 @@ def configured() -> Callable[[F], F]:
 
 def require_permitted(context: click.Context) -> None:
     """Raise AnisoError where a file grants what only the command line may."""
-    for option in _options(context.command):
+    for option in options_of(context.command):
         name = str(option.name)
         from_file = context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
-        if name in _PERMISSIONS and from_file and (given := context.params[name]):
-            flag = f"--{_key(option)}" + ("" if option.is_flag else f" {visible(given)}")
+        if name in PERMISSIONS and from_file and (given := context.params[name]):
+            flag = f"--{option_key(option)}" + ("" if option.is_flag else f" {visible(given)}")
             message = f"The file asks for {flag}, which no file may grant; say it on the command line if you mean it."
             raise AnisoError(message)
 
@@ -58,13 +58,13 @@ def written(command: click.Command, chosen: Mapping[str, Any], folder: Path) -> 
     import tomli_w
 
     content = {}
-    for option in _options(command):
+    for option in options_of(command):
         value = chosen.get(str(option.name))
         if option.name in OUTPUT or value is None or value == ():
             continue
         given = value if option.multiple else [Path(value) if isinstance(option.type, click.Path) else value]
         values = [_storable(seen_from(folder, one) if isinstance(one, Path) else one) for one in given]
-        content[_key(option)] = values if option.multiple else values[0]
+        content[option_key(option)] = values if option.multiple else values[0]
     return (_HEADING + tomli_w.dumps(content)).encode()
 
 
@@ -72,18 +72,15 @@ def _take_from(context: click.Context, _param: click.Parameter, path: Path | Non
     """Let the options of a file stand in for those that the command line does not give."""
     if path is None:
         return
-    options = {_key(option): option for option in _options(context.command)}
-    found = _checked(_content(path), options, path)
-    for key, value in found.items():
-        try:
-            options[key].type_cast_value(context, value)
-        except click.BadParameter as error:
-            message = f"{visible(path)}: {key}: {' '.join(error.message.split()).rstrip('.')}; correct the file."
-            raise AnisoError(message) from error
-    context.default_map = {str(options[key].name): _located(options[key], value, path) for key, value in found.items()}
+    options = {option_key(option): option for option in options_of(context.command)}
+    found = checked(content(path), options, path)
+    context.default_map = {
+        str(options[key].name): usable(context, options[key], value, path) for key, value in found.items()
+    }
 
 
-def _content(path: Path) -> dict[str, Any]:
+def content(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds; raises AnisoError where it cannot be read."""
     try:
         with path.open("rb") as stream:
             data = stream.read(_LARGEST + 1)
@@ -100,40 +97,62 @@ def _content(path: Path) -> dict[str, Any]:
         raise AnisoError(message) from error
 
 
-def _checked(content: dict[str, Any], options: Mapping[str, click.Option], path: Path) -> dict[str, Any]:
-    """Return the content; raises AnisoError for a key that is no option, and for a value of another type."""
-    for key in content:
+def checked(
+    found: dict[str, Any], options: Mapping[str, click.Option], path: Path, *, place: str = "", listed: bool = False
+) -> dict[str, Any]:
+    """Return a table of a file; raises AnisoError for a key that is no option, and for a value of another type.
+
+    `place` is the table's name with a stop, as messages show it. With `listed` an option that may not be repeated may
+    have a list of values as well.
+    """
+    for key in found:
         if key not in options:
             nearest = nearest_first(key, options)[0]
             message = (
-                f"{visible(path)}: there is no option {short(key)!r}; the nearest is {nearest!r}. Correct the file."
+                f"{visible(path)}: there is no option {short(place + key)!r}; the nearest is {nearest!r}. Correct the "
+                "file."
             )
             raise AnisoError(message)
-    fields = [(str(option.name), _type(option)) for option in options.values() if _key(option) in content]
+    fields = [(str(option.name), _type(option, listed=listed)) for key, option in options.items() if key in found]
     names = {str(option.name): key for key, option in options.items()}
     try:
-        msgspec.convert(content, msgspec.defstruct("Options", fields, rename=names))
+        msgspec.convert(found, msgspec.defstruct("Options", fields, rename=names))
     except msgspec.ValidationError as error:
         fault = re.sub(r"(.*) - at `\$\.?(.*)`$", r"\2: \1", str(error))
-        message = f"{visible(path)}: {visible(fault)}; correct the file."
+        message = f"{visible(path)}: {place}{visible(fault)}; correct the file."
         raise AnisoError(message) from error
-    return content
+    return found
 
 
-def _options(command: click.Command) -> Iterator[click.Option]:
+def usable(context: click.Context, option: click.Option, value: Any, path: Path) -> Any:
+    """Return a value of a file as the command line would give it; raises AnisoError for one that it refuses."""
+    try:
+        option.type_cast_value(context, value)
+    except click.BadParameter as error:
+        fault = " ".join(error.message.split()).rstrip(".")
+        message = f"{visible(path)}: {option_key(option)}: {fault}; correct the file."
+        raise AnisoError(message) from error
+    return _located(option, value, path)
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """Yield the options of a command that a file may hold."""
     for option in command.params:
         if isinstance(option, click.Option) and option.name != "config":
             yield option
 
 
-def _key(option: click.Option) -> str:
+def option_key(option: click.Option) -> str:
+    """Return the name of an option in a file."""
     return option.opts[-1].removeprefix("--")
 
 
-def _type(option: click.Option) -> Any:
+def _type(option: click.Option, *, listed: bool = False) -> Any:
     numbers = {"integer range": int, "float range": float, "integer": int, "float": float}
     one = bool if option.is_flag else numbers.get(option.type.name, str)
-    return list[one] if option.multiple else one  # type: ignore[valid-type] # made while the program runs
+    if option.multiple:
+        return list[one]  # type: ignore[valid-type] # made while the program runs
+    return one | list[one] if listed else one  # type: ignore[valid-type]
 
 
 def _located(option: click.Option, value: Any, file: Path) -> Any:

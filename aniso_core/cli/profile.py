@@ -1,9 +1,9 @@
 """`aniso profile`: one command from text to report."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -39,6 +39,10 @@ from aniso_core.sources import on_disk, weights_size
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
 from aniso_core.unfinished import Unfinished
+
+Named = tuple[str, str]
+"""An adapter and its distribution, as messages call them."""
+Opening = Callable[[Adapter, Mapping[str, Any], Named, Phases], Probe]
 
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
@@ -145,6 +149,32 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         message = "--resume goes on with the run that --out names; add --out FOLDER."
         raise click.UsageError(message)
     known = plugins()
+    request = requested(known, chosen)
+    done = stored(request)
+    if done is not None:
+        note(f"{done.folder} is whole already; nothing is left to do.")
+        _show_result(chosen, done)
+        return
+    done = carried_out(known, request, following(shown=loudness() != "quiet"))
+    _tell_failures(done.troubles, done.shown)
+    _show_result(chosen, done)
+    if done.troubles:
+        sys.exit(PARTLY_FAILED)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that is whole: its folder, what it says, plugins' parts that failed, and what reporters showed of it."""
+
+    folder: Path
+    measured: Profile
+    verdicts: Sequence[Verdict]
+    troubles: Sequence[Failure]
+    shown: str = ""
+
+
+def requested(known: Registry, chosen: Mapping[str, Any]) -> Request:
+    """Return what options stand for; raises AnisoError for what there is not, before any model is opened."""
     adapter = known.adapter(chosen["adapter"])
     plan = make_plan(
         chosen["metrics"] or None,
@@ -161,18 +191,32 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
-    limit = chosen["time_limit"]
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
-    request = Request(chosen, adapter, documents, plan, hypotheses, registered)
-    if _is_whole(request):
-        return
+    refuse_other_preset(known, adapter, chosen["model"])
+    return Request(chosen, adapter, prompts_name, documents, plan, hypotheses, registered, reporters, styles)
+
+
+def carried_out(
+    known: Registry,
+    request: Request,
+    watching: AbstractContextManager[Phases],
+    opened: Opening | None = None,
+    tell: Callable[[str], object] = say,
+) -> Done:
+    """Measure, judge, draw, save and send what was requested, or go on with it; return the run, which is whole then.
+
+    `watching` follows the progress, `opened` opens the model, and `tell` is told with which command a run that breaks
+    off goes on. Raises AnisoError.
+    """
+    chosen, adapter, plan, documents = request.chosen, request.adapter, request.plan, request.documents
+    hypotheses, registered, prompts_name = request.hypotheses, request.registered, request.prompts
+    reporters, styles, limit = request.reporters, request.styles, chosen["time_limit"]
     if prompts_name not in known.names("prompts"):
         note(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
-    _refuse_other_preset(known, adapter, chosen["model"])
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     with (
-        following(shown=loudness() != "quiet") as progress,
-        _underway(request, named, progress) as (folder, probe, unfinished),
+        watching as progress,
+        _underway(request, named, progress, opened or open_model, tell) as (folder, probe, unfinished),
     ):
         unfinished.agree(request.found(known, probe))
         with blaming(*named):
@@ -189,12 +233,12 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
             progress=progress,
         )
         options = {name: _plain(value) for name, value in chosen.items() if name not in OUTPUT}
-        used = chosen | _used(chosen, known, adapter, probe, plan) | {"styles": (styles[0], *styles[1])}
+        used = {**chosen, **_used(chosen, known, adapter, probe, plan), "styles": (styles[0], *styles[1])}
         used |= {
             kind: tuple(part.name for part in parts)
             for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))
         }
-        config = written(context.command, used, folder)
+        config = written(profile, used, folder)
         records = store.run_files(measured, judged, options, config, unfinished.asked)
         failures = (*measured.failures, *judged.failures)
         report = Report(
@@ -220,10 +264,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     shown = show((*made.files, *sent.files))
     tell_standing(judged.verdicts, registered, [measured], plan.seed)
     troubles = (*measured.failures, *judged.failures, *sent.failures)
-    _tell_failures(troubles, shown)
-    _show_result(chosen, folder, measured, judged.verdicts, troubles)
-    if troubles:
-        sys.exit(PARTLY_FAILED)
+    return Done(folder, measured, judged.verdicts, troubles, shown)
 
 
 def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
@@ -234,48 +275,42 @@ def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
             say(f"The {part} failed: {failure.reason}; the rest is whole.")
 
 
-def _is_whole(request: Request) -> bool:
-    """Return whether the run is whole already, having shown it where it may be; raises AnisoError where it may not."""
-    chosen, folder = request.chosen, request.chosen["folder"]
+def stored(request: Request) -> Done | None:
+    """Return the run where it is whole already; raises AnisoError where it may not be, or is of something else."""
+    folder = request.chosen["folder"]
     if folder is None or not store.is_taken(folder):
-        return False
-    if not chosen["resume"]:
+        return None
+    if not request.chosen["resume"]:
         store.refuse_existing(folder)
     measured, judged = whole(folder, request)
-    note(f"{folder} is whole already; nothing is left to do.")
-    _show_result(chosen, folder, measured, judged.verdicts, (*measured.failures, *judged.failures))
-    return True
+    return Done(folder, measured, judged.verdicts, (*measured.failures, *judged.failures))
 
 
-def _show_result(
-    chosen: Mapping[str, Any],
-    folder: Path,
-    measured: Profile,
-    verdicts: Sequence[Verdict],
-    troubles: Sequence[Failure],
-) -> None:
+def _show_result(chosen: Mapping[str, Any], done: Done) -> None:
     """Write to stdout where the run is, with what it says where JSON is wanted."""
     if not chosen["as_json"]:
-        out(str(folder))
+        out(str(done.folder))
         return
-    told, failed = store.to_plain(verdicts), store.to_plain(troubles)
-    out_json({"run": str(folder), "model": measured.model.name, "verdicts": told, "failures": failed})
+    told, failed = store.to_plain(done.verdicts), store.to_plain(done.troubles)
+    out_json({"run": str(done.folder), "model": done.measured.model.name, "verdicts": told, "failures": failed})
 
 
 @contextmanager
-def _underway(request: Request, named: tuple[str, str], progress: Phases) -> Iterator[tuple[Path, Probe, Unfinished]]:
-    """Open the model and hold the run's folder, from before that where it was named; `named` as in `_opened`."""
+def _underway(
+    request: Request, named: Named, progress: Phases, opened: Opening, tell: Callable[[str], object]
+) -> Iterator[tuple[Path, Probe, Unfinished]]:
+    """Open the model and hold the run's folder, from before that where it was named; arguments as in `carried_out`."""
     chosen, adapter, folder = request.chosen, request.adapter, request.chosen["folder"]
-    probe = _opened(adapter, chosen, named, progress) if folder is None else None
+    probe = opened(adapter, chosen, named, progress) if folder is None else None
     folder = folder or default_folder(probe.info.name if probe else "")
     unfinished = Unfinished(folder, resume=chosen["resume"], tell=note)
-    with kept(unfinished, chosen, folder):
+    with kept(unfinished, chosen, folder, tell):
         store.refuse_existing(folder)  # another process may have finished it since
         unfinished.agree(request.asked(folder))
-        yield folder, probe or _opened(adapter, chosen, named, progress), unfinished
+        yield folder, probe or opened(adapter, chosen, named, progress), unfinished
 
 
-_REQUESTED = (
+OPENING = (
     "model",
     "revision",
     "dtype",
@@ -286,14 +321,15 @@ _REQUESTED = (
     "trust_remote_code",
     "offline",
 )
+"""Options that say which model is opened, and how."""
 
 
-def _opened(adapter: Adapter, chosen: Mapping[str, Any], named: tuple[str, str], progress: Phases) -> Probe:
-    """Return the model that was chosen; `named` are the adapter and its distribution, as messages call them."""
+def open_model(adapter: Adapter, chosen: Mapping[str, Any], named: Named, progress: Phases) -> Probe:
+    """Return the model that was chosen."""
     note(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
     progress("load", 0, weights_size(chosen["model"] or ""))
     with blaming(*named):
-        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
+        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in OPENING}))
         info = probe.info
     for said in info.notes:
         note(f"Note: {said}.")
@@ -341,7 +377,7 @@ def default_folder(model: str) -> Path:
     raise AssertionError
 
 
-def _refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:
+def refuse_other_preset(known: Registry, adapter: Adapter, model: str | None) -> None:
     """Raise AnisoError where `model` is a preset of other adapters than the one that was asked for."""
     own = {preset.name for preset in adapter.presets}
     if model in own or (model is None and own) or (model is not None and on_disk(Path.exists, Path(model))):

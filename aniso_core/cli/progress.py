@@ -109,10 +109,10 @@ class Phases:
 def following(*, shown: bool) -> Iterator[Phases]:
     """Yield what is told how far a run is, and show it on stderr unless nobody wants to know."""
     phases = Phases()
-    screen = _screen() if shown else None
+    terminal = screen() if shown else None
     with contextlib.ExitStack() as stack:
-        if screen is not None:
-            stack.enter_context(_drawn(phases, screen))
+        if terminal is not None:
+            stack.enter_context(drawn(phases.bar, terminal))
         elif shown:
             # Whoever loads a model may have stderr redirected for a while.
             stack.enter_context(_repeated(Lines(phases, sys.stderr).tick, _SILENCE))
@@ -165,16 +165,17 @@ class Beside:
 
 
 @contextlib.contextmanager
-def _drawn(phases: Phases, screen: "Console") -> Iterator[None]:
+def drawn(draw: "Callable[[int], Table]", terminal: "Console") -> Iterator[None]:
+    """Draw on stderr, a terminal, what `draw` returns for its width, again and again while the block runs."""
     from rich.live import Live
 
     bar = Live(
-        console=screen,
+        console=terminal,
         auto_refresh=False,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-        get_renderable=lambda: phases.bar(screen.width),
+        get_renderable=lambda: draw(terminal.width),
     )
     stderr: Any = Beside(bar, sys.stderr)
     try:
@@ -202,15 +203,15 @@ def _repeated(tick: Callable[[], None], seconds: float) -> Iterator[None]:
         thread.join()
 
 
-def _screen() -> "Console | None":
+def screen() -> "Console | None":
     """Return stderr where it is a terminal that can redraw a line."""
     # rich takes FORCE_COLOR for a terminal, and a bar in a log is thousands of lines.
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
 
-    screen = Console(file=sys.stderr)
-    return screen if screen.is_interactive else None
+    terminal = Console(file=sys.stderr)
+    return terminal if terminal.is_interactive else None
 
 
 def _size(count: int) -> str:

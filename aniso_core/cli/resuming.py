@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from aniso_core.api import processor
 from aniso_core.cli.again import command
 from aniso_core.cli.config import seen_from
 from aniso_core.cli.say import say
-from aniso_core.contracts import Adapter, Hypothesis, Probe
+from aniso_core.contracts import Adapter, Hypothesis, Probe, Reporter
 from aniso_core.engine import Plan
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.prereg import Registered
-from aniso_core.records import Profile
+from aniso_core.records import FigureStyle, Profile
 from aniso_core.sources import on_disk
 from aniso_core.store import Judged
 from aniso_core.text import visible
@@ -31,10 +31,13 @@ class Request:
 
     chosen: Mapping[str, Any]
     adapter: Adapter
+    prompts: str
     documents: Sequence[Document]
     plan: Plan
     hypotheses: Sequence[Hypothesis]
     registered: Registered | None
+    reporters: Sequence[Reporter]
+    styles: tuple[FigureStyle, tuple[Path, ...]]
 
     def asked(self, folder: Path) -> dict[str, Any]:
         """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
@@ -86,20 +89,28 @@ class Request:
 
 
 @contextlib.contextmanager
-def kept(unfinished: Unfinished, chosen: Mapping[str, Any], folder: Path) -> Iterator[None]:
-    """Hold a run; where it breaks off and can go on later, say with which command."""
+def kept(
+    unfinished: Unfinished, chosen: Mapping[str, Any], folder: Path, tell: Callable[[str], object]
+) -> Iterator[None]:
+    """Hold a run; where it breaks off and can go on later, tell with which command."""
     try:
         with unfinished.held():
             yield
     except BaseException:
         if unfinished.can_go_on:
             words = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
-            say(f"What was measured is kept; to go on: {command(words | {'folder': str(folder), 'resume': True})}")
+            tell(f"What was measured is kept; to go on: {command(words | {'folder': str(folder), 'resume': True})}")
         raise
 
 
 def whole(folder: Path, request: Request) -> tuple[Profile, Judged]:
-    """Return a run that is whole already, its arrays left out; raises AnisoError where it is of another request."""
+    """Return a run that is whole already, its arrays left out; raises AnisoError where `require_same` does."""
+    require_same(folder, request)
+    return store.load(folder, arrays=False), store.load_judged(folder)
+
+
+def require_same(folder: Path, request: Request) -> None:
+    """Raise AnisoError where a run that is whole is of another request; remove what lies beside one of the same."""
     before, now = store.load_record(folder).asked, store.to_plain([request.asked(folder)])[0]
     if not before:
         message = f"{visible(folder)} is whole, but does not say all that --resume compares; name another --out."
@@ -111,7 +122,6 @@ def whole(folder: Path, request: Request) -> tuple[Profile, Judged]:
     if left.folder.exists():
         with contextlib.suppress(AnisoError), left.held():  # its process died before it could remove this
             pass
-    return store.load(folder, arrays=False), store.load_judged(folder)
 
 
 def _config_sha256(model: str | None) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from aniso_core import engine, store
+from aniso_core import folder as stored
 from aniso_core.cli.again import command
 from aniso_core.cli.completion import USUAL, repeatable
 from aniso_core.cli.parts import (
@@ -70,16 +71,19 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
     "--out",
     "folder",
     type=click.Path(path_type=Path),
-    help="New folder to write. [default: the run's own report/; several runs need it]",
+    help="New folder to write. [default: report/ in the run or the folder of runs; several RUN need it]",
 )
 @talking()
 @seldom_collecting()
 def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str, ...], folder: Path | None) -> None:
-    """Draw stored runs again, alone or together; RUN is a run directory or published:NAME."""
+    """Draw stored runs again, alone or together; RUN is a run directory, a folder of them or published:NAME."""
     known = plugins()
     style, sheets = find_style(styles)
+    own = Path(runs[0]) / store.REPORT if len(runs) == 1 and not runs[0].startswith(PUBLISHED) else None
+    runs = tuple(run for given in runs for run in _within(given))
     single = len(runs) == 1 and not runs[0].startswith(PUBLISHED)
-    if folder is None and not single:
+    target = folder or own
+    if target is None:
         message = "Several runs, or a published one, have no folder of their own for a report; name one with --out."
         raise AnisoError(message)
     if folder is not None:
@@ -104,7 +108,6 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str,
     drawn = Report(profiles, verdicts, records, failures, when, told, commands, style, sheets)
     asked = find_reporters(known, reporters)
     made = draw(asked, drawn, known)
-    target = folder or Path(runs[0]) / store.REPORT
     store.write_report(target, made.files)
     sent = send(asked, replace(drawn, files=(*drawn.files, *made.files)), known, target)
     show((*made.files, *sent.files))
@@ -143,6 +146,17 @@ def _readable(known: Registry, runs: tuple[str, ...]) -> tuple[tuple[str, ...], 
             unread.append(Failure("run", run, "", str(error)))
     names = tuple(run for run, _ in read)
     return names, told_apart([profile for _, profile in read], names), unread
+
+
+def _within(given: str) -> Sequence[str]:
+    """Return the runs of a folder that is none itself, what else lies in it said; else what was given."""
+    if given.startswith(PUBLISHED) or not stored.holds_runs(Path(given)):
+        return [given]
+    found = list(stored.entries(Path(given)))
+    for entry in found:
+        if isinstance(entry, AnisoError):
+            note(f"Note: {entry}")
+    return [entry.run for entry in found if not isinstance(entry, AnisoError)]
 
 
 def _command(run: str) -> str:

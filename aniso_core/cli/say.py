@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, TextIO, TypeVar
 
@@ -67,6 +68,18 @@ def detail(line: str) -> None:
     """Write one line to stderr for people who want to know more."""
     if loudness() == "verbose":
         say(line)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Leave out what --quiet leaves out, unless people want to know more."""
+    meta = click.get_current_context().meta
+    before = meta.get(_LOUDNESS, "")
+    meta[_LOUDNESS] = before or "quiet"
+    try:
+        yield
+    finally:
+        meta[_LOUDNESS] = before
 
 
 def abandon(stream: TextIO) -> None:

@@ -1,5 +1,6 @@
 """Names of models as reports show them and as files carry them."""
 
+import re
 from collections.abc import Sequence
 
 from aniso_core.records import Profile
@@ -14,6 +15,24 @@ def labels(profiles: Sequence[Profile], width: int = 60) -> list[str]:
 def stems(profiles: Sequence[Profile]) -> list[str]:
     """Return the beginning of each profile's file names, distinct for each."""
     return _distinct([slug(profile.model.name) for profile in profiles], "-{}")
+
+
+def order(labels: Sequence[str]) -> list[int]:
+    """Return the models in the order of their checkpoints, where all are checkpoints; else as they were given."""
+    steps = [step(label) for label in labels]
+    numbers = range(len(labels))
+    return list(numbers) if None in steps else sorted(numbers, key=lambda i: (family(labels[i]), steps[i] or 0))
+
+
+def step(label: str) -> int | None:
+    """Return the number of a checkpoint, as in `ORG/NAME@step512`; None where a name has none."""
+    found = re.search(r"@\D*(\d{1,12})\b", label)
+    return int(found[1]) if found else None
+
+
+def family(label: str) -> str:
+    """Return the name of a model without its revision."""
+    return label.partition("@")[0]
 
 
 def _distinct(names: Sequence[str], ending: str) -> list[str]:

@@ -1,15 +1,17 @@
 """What reporters read off a profile: its curves where they exist, its peaks, its facts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from aniso_core.records import PAPER, Curve, Profile
+from aniso_core.records import PAPER, Curve, Profile, Verdict
 
 SHARE = "top-eigenvalue-share"
 """The metric whose maximum over layers is L*."""
 
 RESIDUAL = "residual"
+_SET = "L_star_set"
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,27 @@ def after_final_norm(profile: Profile, metric: str, tokens: str = "all") -> floa
     )
     found = curve(profile, metric, PAPER, tokens) if normed or stored else None
     return None if found is None else found.at(last)
+
+
+def peak_sets(verdicts: Sequence[Verdict], model: str) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Return the layers that may be L* with 95 % confidence, for each stream and token set that was tested."""
+    found: dict[tuple[str, str], tuple[int, ...]] = {}
+    for verdict in verdicts:
+        own = verdict.details.get(model)  # a claim about several models, or about where one peaks, has them apart
+        layers = own.get(_SET) if isinstance(own, Mapping) else verdict.details.get(_SET)
+        if verdict.subject == model and verdict.stream and (known := layers_of(layers)):
+            found.setdefault((verdict.stream, verdict.tokens), known)
+    return found
+
+
+def layers_of(found: object) -> tuple[int, ...]:
+    """Return what a plugin's details give as layers, ascending; nothing where they are none."""
+    whole = isinstance(found, list | tuple) and all(isinstance(layer, int) for layer in found)
+    return tuple(sorted(found)) if whole and isinstance(found, list | tuple) else ()
+
+
+def runs(layers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return layers as first and last of each run of neighbours."""
+    ordered = np.array(sorted(layers), dtype=np.int64)
+    parts = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    return [(int(part[0]), int(part[-1])) for part in parts if len(part)]

@@ -1,10 +1,11 @@
-"""The reporter `figures`: profile, spectra and norms of each model, and a comparison of several."""
+"""The reporter `figures`: profile, spectra and norms of each model, a comparison of several, trajectories of L*."""
 
 from collections.abc import Iterator
 
 from aniso_core.records import Report, ReportFile
-from aniso_report.figures import comparison, norms, overview, spectra
+from aniso_report.figures import comparison, norms, overview, spectra, trajectory
 from aniso_report.figures.media import MEDIA, style
+from aniso_report.lineages import lineages
 from aniso_report.names import labels, stems
 
 
@@ -19,3 +20,5 @@ def render(report: Report) -> Iterator[ReportFile]:
             yield from norms.draw(profile, label, f"{start}norms", medium)
         if several:
             yield from comparison.draw(report.profiles, "comparison", medium)
+            found = lineages(report.profiles, labels(report.profiles), report.verdicts)
+            yield from trajectory.draw(found, "trajectory", medium)

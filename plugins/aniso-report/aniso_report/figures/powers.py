@@ -21,9 +21,14 @@ class _Powers(LogFormatter):
         low, high = self.axis.get_view_interval() if self.axis else (x, x)
         if low >= 0.1 and high < 10_000:  # noqa: PLR2004 - labels of four digits at most
             return f"{x:g}"
-        coefficient, exponent = f"{x:.0e}".split("e")
-        power = "10" + str(int(exponent)).translate(_RAISED)
-        return power if coefficient == "1" else f"{coefficient}×{power}"  # noqa: RUF001 - times it is
+        return power(x)
+
+
+def power(x: float) -> str:
+    """Return a number rounded to one digit as 10⁻³ or 2×10⁵."""  # noqa: RUF002 - times it is
+    coefficient, exponent = f"{x:.0e}".split("e")
+    ten = "10" + str(int(exponent)).translate(_RAISED)
+    return ten if coefficient == "1" else f"{coefficient}×{ten}"  # noqa: RUF001 - times it is
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -7,9 +7,8 @@ from aniso_core.records import PAPER, Curve, Profile, Verdict
 from aniso_core.rigorous import HELD, span
 from aniso_core.text import sentence, short
 from aniso_report import reading
-from aniso_report.html.marks import peak_sets
 from aniso_report.layers import number
-from aniso_report.reading import SHARE, Peak
+from aniso_report.reading import SHARE, Peak, peak_sets
 from aniso_report.words import NOTABLE, norm, units
 
 

@@ -153,7 +153,7 @@ def _picture(judged: Sequence[Line], own: Sequence[Verdict], metric: str, name: 
     if len(judged) > 1:
         return pictures.depth(judged, metric, stream, name)
     marked = pictures.Marked(
-        sets=marks.peak_sets(own, one.model.name),
+        sets=reading.peak_sets(own, one.model.name),
         breaks=next(filter(None, map(marks.break_layers, own)), ()),
     )
     return pictures.profile(one, metric, stream, name, marked)
@@ -163,7 +163,7 @@ def _captions(profiles: Sequence[Profile], own: Sequence[Verdict], metric: str) 
     stream = next((v.stream for v in own if v.stream), "")
     bands = "; bands are 95 % intervals" if pictures.banded(profiles, metric) else ""
     yield f"{short(metric)}{f', {short(stream)} stream' if stream else ''}{bands}."
-    if any(marks.peak_sets(own, v.subject) for v in own):
+    if any(reading.peak_sets(own, v.subject) for v in own):
         yield "Shaded: the layers that may be the highest."
     if any(map(marks.break_layers, own)):
         yield "Vertical lines: where the claim's phases end."

@@ -14,11 +14,12 @@ from aniso_report.html import claims as claimed
 from aniso_report.html import differ, pictures
 from aniso_report.html.answers import Answer, Row
 from aniso_report.html.claims import Claim
-from aniso_report.html.data import MOST_WHOLE, briefly, data, family, order, step
-from aniso_report.html.marks import peak_sets
+from aniso_report.html.data import MOST_WHOLE, briefly, data
 from aniso_report.html.sources import Source, sources, versions
+from aniso_report.html.training import Trajectory, trajectories
 from aniso_report.layers import Column
-from aniso_report.names import labels
+from aniso_report.names import family, labels, order, step
+from aniso_report.reading import peak_sets
 
 _MOST_RECORDS = 24
 """Models whose record the page holds in full."""
@@ -52,6 +53,7 @@ class Content:
     limits: list[str]
     answers: list[Answer]
     rows: list[Row]
+    trajectories: list[Trajectory]
     pairs: list[Answer]
     claims: list[Claim]
     tests: int
@@ -85,6 +87,7 @@ def content(report: Report) -> Content:
         limits=list(_limits(report)),
         answers=asked.answers(first, verdicts) if first and not several else [],
         rows=[asked.row(p, verdicts, label) for p, label in zip(*shown, strict=True)] if several else [],
+        trajectories=list(trajectories(profiles, named, verdicts)),
         pairs=differ.pairs(profiles, named, verdicts) if several else [],
         claims=claimed.claims(report, named),
         tests=sum(map(_stands_alone, verdicts)),

@@ -1,7 +1,6 @@
 """What the page's script draws from: curves, spectra and norms as plain lists, rounded to what is shown."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,8 +9,9 @@ import numpy as np
 from aniso_core.records import PAPER, Array, Curve, Profile, Report, Verdict
 from aniso_core.text import short, visible
 from aniso_report import reading
-from aniso_report.html.marks import flags, peak_sets
-from aniso_report.reading import SHARE
+from aniso_report.html.marks import flags
+from aniso_report.names import family, order, step
+from aniso_report.reading import SHARE, peak_sets
 
 MOST_WHOLE = 12
 """Models whose every curve the page holds; of further ones it holds the share alone, so that it stays small."""
@@ -33,24 +33,6 @@ def data(report: Report, labels: Sequence[str]) -> dict[str, Any]:
     ]
     made: dict[str, Any] = _visible({"models": models, "metrics": metrics, "share": SHARE, "order": order(labels)})
     return made
-
-
-def order(labels: Sequence[str]) -> list[int]:
-    """Return the models in the order of their checkpoints, where all are checkpoints; else as they were given."""
-    steps = [step(label) for label in labels]
-    numbers = range(len(labels))
-    return list(numbers) if None in steps else sorted(numbers, key=lambda i: (family(labels[i]), steps[i] or 0))
-
-
-def step(label: str) -> int | None:
-    """Return the number of a checkpoint, as in `ORG/NAME@step512`; None where a name has none."""
-    found = re.search(r"@\D*(\d{1,12})\b", label)
-    return int(found[1]) if found else None
-
-
-def family(label: str) -> str:
-    """Return the name of a model without its revision."""
-    return label.partition("@")[0]
 
 
 def briefly(labels: Sequence[str]) -> list[str]:

@@ -12,13 +12,17 @@ from aniso_core.records import Array, Profile
 from aniso_core.text import sentence, short
 from aniso_report import reading
 from aniso_report.figures import curve
+from aniso_report.figures import trajectory as drawing
 from aniso_report.figures.looks import TOKEN_SETS, Look, series
 from aniso_report.figures.media import style
-from aniso_report.html.marks import runs
 from aniso_report.layers import number
+from aniso_report.lineages import Lineage
 
 _WIDE, _HIGH, _LEFT, _BELOW, _ENTRY, _ABOVE = 4.4, 2.1, 0.55, 0.42, 0.19, 0.08
 """Inches: the picture, its margins, and the height of each line of the legend above the panel."""
+
+_PANEL, _ABOVE_PANEL = 1.1, 0.28
+"""Inches: a panel of a trajectory, and the room for its title."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def profile(of: Profile, metric: str, stream: str, name: str, marked: Marked) ->
         figure, axes = _new()
         curve.draw(axes, of, metric, stream)
         for row, (tokens, look) in enumerate(TOKEN_SETS.items()):
-            for first, last in runs(marked.sets.get((stream, tokens), ())):
+            for first, last in reading.runs(marked.sets.get((stream, tokens), ())):
                 _shade(axes, (first - 0.5, last + 0.5), look.colour, row)
         for layer in marked.breaks:
             axes.axvline(layer, color="0.35", linewidth=0.9, linestyle="-.", zorder=0)
@@ -86,6 +90,25 @@ def depth(of: Sequence[Line], metric: str, stream: str, name: str) -> Markup | N
         )
         _finish(figure, axes, metric)
         return _inline(figure, name, f"{metric} of all tokens over relative depth, {stream} stream. ", said)
+
+
+def trajectory(lineage: Lineage, name: str, said: Sequence[str]) -> Markup:
+    """Return L* over the steps, a panel for each token set, and the share there; `said` is read out in its place."""
+    count = len(lineage.points) + 1
+    with style():
+        high = _BELOW + count * (_PANEL + _ABOVE_PANEL)
+        figure = Figure(figsize=(_WIDE, high), facecolor="none")
+        *above, below = figure.subplots(count, sharex=True)
+        for axes, tokens in zip(above, lineage.points, strict=True):
+            drawing.panel(axes, lineage, [tokens])
+            axes.set(title=f"{tokens} tokens: L*", ylabel="layer")
+        drawing.share(below, lineage, lineage.points)
+        below.set(title="share at L*", ylabel="share", xlabel="step")
+        for axes in (*above, below):
+            axes.set_facecolor("none")
+        between = _ABOVE_PANEL / _PANEL
+        figure.subplots_adjust(_LEFT / _WIDE, _BELOW / high, 0.985, 1 - _ABOVE_PANEL / high, hspace=between)
+        return _inline(figure, name, f"L* of {short(lineage.name)} over the steps of its training. ", said)
 
 
 def banded(of: Sequence[Profile], metric: str) -> bool:

@@ -1,0 +1,215 @@
+"""`aniso sweep`: many runs in one command, each measured once, none lost for another's sake."""
+
+import gc
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aniso_core import store
+from aniso_core.cli import STOPPED
+from aniso_core.cli.overview import Overview
+from aniso_core.cli.parts import PARTLY_FAILED, seldom_collecting
+from aniso_core.cli.profile import OPENING, Named, carried_out, open_model, refuse_other_preset, requested
+from aniso_core.cli.progress import Phases
+from aniso_core.cli.resuming import Request, require_same
+from aniso_core.cli.say import detail, hushed, loudness, note, out, out_json, plugins, say, table, talking
+from aniso_core.cli.sweepfile import Planned, read
+from aniso_core.contracts import Adapter, Probe
+from aniso_core.errors import AnisoError
+from aniso_core.isolation import log_traceback, said
+from aniso_core.plugins import Registry
+from aniso_core.text import visible
+from aniso_core.unfinished import Unfinished
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of the runs. [default: `out` of the file, else runs/<name of the file>]",
+)
+@click.option("--dry-run", is_flag=True, help="List what would be run and what is whole already; measure nothing.")
+@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
+@click.option(
+    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the runs, their states and what failed as JSON.")
+@talking()
+@click.pass_context
+@seldom_collecting()
+def sweep(  # noqa: PLR0913 - one for each option
+    context: click.Context,
+    /,
+    file: Path,
+    folder: Path | None,
+    *,
+    dry_run: bool,
+    offline: bool,
+    allow_pickle: bool,
+    as_json: bool,
+) -> None:
+    """Measure the runs that FILE lists, those that are whole left alone, and those that broke off taken up again.
+
+    The path of the folder of runs goes to stdout, all else that is said to stderr. One run that fails keeps no other
+    from being measured.
+    """
+    known = plugins()
+    given = {name: True for name, wanted in (("offline", offline), ("allow_pickle", allow_pickle)) if wanted}
+    where, planned = read(file, known, given, folder)
+    # All are looked up before the first is measured, so that what is mistyped is said at once.
+    requests = _requests(known, planned)
+    runs = [Run(one.name, str(where / one.name), asked) for one, asked in zip(planned, requests, strict=True)]
+    if dry_run:
+        for run in runs:
+            run.look()
+        _show_states(where, runs, as_json=as_json)
+        return
+    try:
+        _carry_out(known, runs)
+    except KeyboardInterrupt:
+        whole = sum(run.state in {"whole", "measured"} for run in runs)
+        say(f"{whole} of {len(runs)} runs are whole; to go on: {_command(context)}")
+        raise
+    _tell_failures(runs)
+    if as_json:
+        out_json(_told(where, runs))
+    else:
+        out(str(where))
+    if any(run.state == "failed" for run in runs):
+        sys.exit(1)
+    if any(run.failures for run in runs):
+        sys.exit(PARTLY_FAILED)
+
+
+@dataclass
+class Run:
+    """A run of a sweep: what is asked for, how it stands, why it failed, and which parts of plugins did."""
+
+    name: str
+    run: str
+    request: Request = field(repr=False)
+    state: str = "absent"
+    """`absent`, `begun`, `whole`, then `measured` or `failed`; `other` where what is there is of another request."""
+    reason: str = ""
+    failures: Sequence[str] = ()
+
+    def look(self) -> None:
+        """Note how the run stands."""
+        folder = Path(self.run)
+        if store.is_taken(folder):
+            try:
+                require_same(folder, self.request)
+            except AnisoError as error:
+                self.state, self.reason = "other", str(error)
+            else:
+                self.state = "whole"
+        else:
+            self.state = "begun" if Unfinished(folder, resume=True, tell=detail).is_kept else "absent"
+
+
+class _Opened:
+    """Opens models for a sweep: the last one stays open for runs that measure it on other texts."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._probe: Probe | None = None
+
+    def __call__(self, adapter: Adapter, chosen: Mapping[str, Any], named: Named, progress: Phases) -> Probe:
+        """Return the model that was chosen."""
+        key = (adapter.name, *(chosen[name] for name in OPENING))
+        if self._probe is None or key != self._key:
+            # The one before goes first: there need not be memory for two, and garbage is looked for seldom.
+            self._probe = None
+            gc.collect()
+            self._probe = open_model(adapter, chosen, named, progress)
+            self._key = key
+        return self._probe
+
+
+def _requests(known: Registry, planned: Sequence[Planned]) -> Iterator[Request]:
+    """Yield what each run asks for; texts, metrics and versions are looked up once for runs that share them."""
+    found: dict[object, Request] = {}
+    for run in planned:
+        key = tuple((name, value) for name, value in run.chosen.items() if name not in {"model", "revision", "folder"})
+        if key not in found:
+            found[key] = requested(known, run.chosen)
+        refuse_other_preset(known, found[key].adapter, run.chosen["model"])
+        yield replace(found[key], chosen=run.chosen)
+
+
+def _carry_out(known: Registry, runs: Sequence[Run]) -> None:
+    """Measure what is not whole yet, one run after the other, and note how each ends."""
+    opened = _Opened()
+    with Overview([run.name for run in runs], shown=loudness() != "quiet") as overview:
+        for number, run in enumerate(runs):
+            # Right before it is measured, since another sweep may work on the same folder.
+            run.look()
+            if run.state in {"absent", "begun"}:
+                _measure(known, run, opened, overview)
+            elif run.state == "other":
+                run.state = "failed"
+            overview.ended(number, run.state)
+
+
+def _measure(known: Registry, run: Run, opened: _Opened, overview: Overview) -> None:
+    try:
+        with hushed():
+            done = carried_out(known, run.request, overview.following(), opened, detail)
+    except Exception as error:
+        if STOPPED in click.get_current_context().meta:  # a library that swallows Ctrl-C fails of it
+            raise KeyboardInterrupt from error
+        run.state, run.reason = "failed", str(error) if isinstance(error, AnisoError) else said(error)
+        if not isinstance(error, AnisoError):
+            log_traceback("run", error)
+    else:
+        run.state = "measured"
+        run.failures = [f"{one.kind} {one.name} ({one.distribution}): {one.reason}" for one in done.troubles]
+
+
+def _tell_failures(runs: Sequence[Run]) -> None:
+    """Say which runs failed and why, and which parts of plugins did in runs that are whole but for these."""
+    for run in runs:
+        if run.state == "failed":
+            say(f"{run.name} failed: {run.reason}")
+        for failure in run.failures:
+            say(f"{run.name} is whole but for the {failure}")
+    counts = {state: sum(run.state == state for run in runs) for state in ("whole", "measured", "failed")}
+    note(
+        f"Of {len(runs)} runs {counts['measured']} were measured, {counts['whole']} were whole already, and "
+        f"{counts['failed']} failed."
+    )
+
+
+def _show_states(folder: Path, runs: Sequence[Run], *, as_json: bool) -> None:
+    if as_json:
+        out_json(_told(folder, runs))
+        return
+    table(["run", "state"], [(run.name, run.state) for run in runs])
+    for run in runs:
+        if run.reason:
+            say(f"{run.name}: {run.reason}")
+    left = sum(run.state in {"absent", "begun"} for run in runs)
+    note(f"{left} of {len(runs)} runs would be measured into {visible(folder)}.")
+
+
+def _told(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
+    names = ("name", "run", "state", "reason", "failures")
+    return {"folder": str(folder), "runs": [{name: getattr(run, name) for name in names} for run in runs]}
+
+
+def _command(context: click.Context) -> str:
+    """Return the command that was given."""
+    words = ["aniso", "sweep"]
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        if value:
+            option = [param.opts[0]] if isinstance(param, click.Option) else []
+            words += option if value is True else [*option, str(value)]
+    return shlex.join(words)
