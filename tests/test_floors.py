@@ -46,10 +46,11 @@ FLOORS = {
         "rigorous",
         "metrics",
         "tokenizing",
+        "executing",
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
-    5: {"cli", "api", "testing", "pytest_plugin", "__init__"},
+    5: {"cli", "api", "working", "testing", "pytest_plugin", "__init__"},
 }
 LIBRARIES = {
     0: {"numpy", "pandas", "xarray"},
@@ -161,7 +162,7 @@ def test_plugins_import_the_core_and_no_other_plugin(path):
 
 LISTS = [
     [group, "list", *form]
-    for group in ("adapters", "metrics", "hypotheses", "reporters", "prompts")
+    for group in ("adapters", "metrics", "hypotheses", "reporters", "prompts", "executors")
     for form in ([], ["--json"])
 ]
 

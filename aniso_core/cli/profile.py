@@ -20,6 +20,7 @@ from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
     blaming,
+    find_executor,
     find_prompts,
     preregistered,
     seldom_collecting,
@@ -31,7 +32,7 @@ from aniso_core.cli.progress import Phases, following
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
 from aniso_core.cli.resuming import Request, kept, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
-from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
+from aniso_core.contracts import Adapter, Kernels, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Failure, Profile, Report, Verdict
@@ -124,6 +125,20 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
 )
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    shell_complete=completing("executor"),
+    help="Who measures the shards of the text.",
+)
+@click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the executor (`aniso executors show NAME` lists them); may be repeated.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
 @click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
 @click.option(
@@ -158,6 +173,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         time_limit=chosen["time_limit"],
         seed=chosen["seed"],
     )
+    executor = find_executor(known, chosen["executor"], chosen["executor_options"])
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
@@ -172,11 +188,21 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     with (
         following(shown=loudness() != "quiet") as progress,
+        executor() as workers,
         _underway(request, named, progress) as (folder, probe, unfinished),
     ):
         unfinished.agree(request.found(known, probe))
+        elsewhere = workers and request.elsewhere(known, probe, workers)
         with blaming(*named):
-            measured = engine.profile(probe, documents, plan, prompts_name, progress=progress, unfinished=unfinished)
+            measured = engine.profile(
+                probe,
+                documents,
+                plan,
+                prompts_name,
+                progress=progress,
+                unfinished=unfinished,
+                elsewhere=elsewhere,
+            )
         measured = prereg.noted(measured, registered)
         _remark(measured, plan)
         judged = engine.judge(
@@ -265,35 +291,23 @@ def _show_result(
 @contextmanager
 def _underway(request: Request, named: tuple[str, str], progress: Phases) -> Iterator[tuple[Path, Probe, Unfinished]]:
     """Open the model and hold the run's folder, from before that where it was named; `named` as in `_opened`."""
-    chosen, adapter, folder = request.chosen, request.adapter, request.chosen["folder"]
-    probe = _opened(adapter, chosen, named, progress) if folder is None else None
+    chosen, folder = request.chosen, request.chosen["folder"]
+    probe = _opened(request, named, progress) if folder is None else None
     folder = folder or default_folder(probe.info.name if probe else "")
     unfinished = Unfinished(folder, resume=chosen["resume"], tell=note)
     with kept(unfinished, chosen, folder):
         store.refuse_existing(folder)  # another process may have finished it since
         unfinished.agree(request.asked(folder))
-        yield folder, probe or _opened(adapter, chosen, named, progress), unfinished
+        yield folder, probe or _opened(request, named, progress), unfinished
 
 
-_REQUESTED = (
-    "model",
-    "revision",
-    "dtype",
-    "device",
-    "device_map",
-    "offload_folder",
-    "allow_pickle",
-    "trust_remote_code",
-    "offline",
-)
-
-
-def _opened(adapter: Adapter, chosen: Mapping[str, Any], named: tuple[str, str], progress: Phases) -> Probe:
+def _opened(request: Request, named: tuple[str, str], progress: Phases) -> Probe:
     """Return the model that was chosen; `named` are the adapter and its distribution, as messages call them."""
+    chosen, adapter = request.chosen, request.adapter
     note(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
     progress("load", 0, weights_size(chosen["model"] or ""))
     with blaming(*named):
-        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in _REQUESTED}))
+        probe = adapter.open(request.model)
         info = probe.info
     for said in info.notes:
         note(f"Note: {said}.")

@@ -1,20 +1,19 @@
 """Runs that are taken up where they were: what a result depends on, how to go on, and runs that are whole already."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from aniso_core import store
-from aniso_core.api import processor
 from aniso_core.cli.again import command
 from aniso_core.cli.config import seen_from
 from aniso_core.cli.say import say
-from aniso_core.contracts import Adapter, Hypothesis, Probe
+from aniso_core.contracts import Adapter, Hypothesis, ModelRequest, Probe, Workers
 from aniso_core.engine import Plan
 from aniso_core.errors import AnisoError
+from aniso_core.executing import Elsewhere
 from aniso_core.plugins import Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import Profile
@@ -23,6 +22,9 @@ from aniso_core.store import Judged
 from aniso_core.text import visible
 from aniso_core.tokens import Document, texts_sha256
 from aniso_core.unfinished import Unfinished, differences
+from aniso_core.working import as_opened, facts
+
+_MODEL = [field.name for field in fields(ModelRequest)]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Request:
     plan: Plan
     hypotheses: Sequence[Hypothesis]
     registered: Registered | None
+
+    @property
+    def model(self) -> ModelRequest:
+        """The model that was asked for."""
+        return ModelRequest(**{name: self.chosen[name] for name in _MODEL})
 
     def asked(self, folder: Path) -> dict[str, Any]:
         """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
@@ -68,21 +75,15 @@ class Request:
 
     def found(self, known: Registry, probe: Probe) -> dict[str, Any]:
         """Return what else a result depends on, by name: weights, machine, versions, the size of shards."""
-        info, plan, owners = probe.info, self.plan, known.owners("hypothesis")
-        used = {known.distribution("adapter", self.adapter.name), *plan.owners.values()}
-        return {
-            "weights": info.weights_sha256,
-            "commit": info.revision,
-            "config.json": _config_sha256(self.chosen["model"]),
-            "precision": info.dtype,
-            "placed on": info.device if "," in info.device else info.device.partition(":")[0],
-            "processor": processor(info.device),
-            "threads": info.threads,
-            "attention": info.attention,
-            "tokens of a shard": plan.shard_tokens,
-            "plugins": sorted({*used, *(owners[hypothesis.name] for hypothesis in self.hypotheses)}),
-            **plan.versions,
-        }
+        plan, owners = self.plan, known.owners("hypothesis")
+        told = facts(known, self.adapter.name, self.chosen["model"], probe, plan.owners)
+        judging = (owners[hypothesis.name] for hypothesis in self.hypotheses)
+        return told | {"tokens of a shard": plan.shard_tokens, "plugins": sorted({*told["plugins"], *judging})}
+
+    def elsewhere(self, known: Registry, probe: Probe, workers: Workers) -> Elsewhere:
+        """Return workers with what they need to know of the model that was opened here."""
+        name, model = self.adapter.name, as_opened(self.model, probe)
+        return Elsewhere(workers, name, model, facts(known, name, model.model, probe, self.plan.owners))
 
 
 @contextlib.contextmanager
@@ -112,10 +113,3 @@ def whole(folder: Path, request: Request) -> tuple[Profile, Judged]:
         with contextlib.suppress(AnisoError), left.held():  # its process died before it could remove this
             pass
     return store.load(folder, arrays=False), store.load_judged(folder)
-
-
-def _config_sha256(model: str | None) -> str | None:
-    """Return the SHA-256 of a model folder's config.json, None where there is none; weights do not tell of it."""
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no folder, no name of one, no home
-        return hashlib.sha256((Path(model or "").expanduser() / "config.json").read_bytes()).hexdigest()
-    return None
