@@ -5,14 +5,12 @@ depend on who was faster, and memory holds as many parts as are under way and no
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aniso_core.contracts import Executor, Kernels, ModelRequest, Workers
+from aniso_core.contracts import Kernels, ModelRequest, Workers
 from aniso_core.errors import AnisoError
-from aniso_core.hookspecs import hookimpl
 from aniso_core.isolation import said
 from aniso_core.records import Site
 from aniso_core.tokens import Window
@@ -111,14 +109,3 @@ class Ahead:
         except Exception as error:
             message = f"The executor could not measure shard {task.number}: {said(error).rstrip('.')}."
             raise AnisoError(message) from error
-
-
-@contextmanager
-def _here(_options: Mapping[str, str]) -> Iterator[None]:
-    yield
-
-
-@hookimpl
-def aniso_executors() -> list[Executor]:
-    """Return the executor that measures where aniso runs."""
-    return [Executor("local", "this process, a shard after the other", _here)]

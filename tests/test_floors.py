@@ -13,6 +13,7 @@ FLOORS = {
     0: {"records", "errors", "text", "export"},
     1: {
         "contracts",
+        "executing",
         "moments",
         "sampling",
         "running",
@@ -46,7 +47,7 @@ FLOORS = {
         "rigorous",
         "metrics",
         "tokenizing",
-        "executing",
+        "local",
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
