@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement weights
+.PHONY: chromium profile test test-real test-browser test-cluster lint reference bench bench-statistics bench-agreement weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -24,6 +24,9 @@ chromium:
 
 test-browser: $(VENV)/ready chromium
 	$(BIN)/python -m pytest -n 2 -m browser
+
+test-cluster: $(VENV)/ready
+	$(BIN)/python -m pytest -m cluster
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -192,7 +192,7 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         _underway(request, named, progress) as (folder, probe, unfinished),
     ):
         unfinished.agree(request.found(known, probe))
-        elsewhere = workers and request.elsewhere(known, probe, workers)
+        elsewhere = None if workers is None else request.elsewhere(known, probe, workers)
         with blaming(*named):
             measured = engine.profile(
                 probe,

@@ -83,4 +83,5 @@ def _numbers(profile: Profile) -> tuple[object, ...]:
     """Return all that a profile holds but when it was made."""
     timeless = replace(profile.provenance, seconds=0.0, started="")
     bare = replace(profile, provenance=timeless, spectra=(), pseudo=(), arrays=())
-    return (encode(bare), *(record.values.tobytes() for record in (*profile.spectra, *profile.pseudo)))
+    spectra = [spectrum.values.tobytes() for spectrum in profile.spectra]
+    return encode(bare), spectra, [pseudo.values.tobytes() for pseudo in profile.pseudo]
