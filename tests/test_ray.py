@@ -1,6 +1,7 @@
 """The executor `ray`: its options, what it does when workers die, and real clusters on this machine."""
 
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -46,6 +47,16 @@ def test_what_it_cannot_use_is_one_sentence(option, said, refused):
     begun = time.monotonic()
     refused("--executor", "ray", "--executor-option", option, wants=(said,))
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_port_that_is_no_clusters_is_one_sentence(answer, refused, monkeypatch):
+    """Something else that listens at an address, silent or not, does not keep the run waiting."""
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].sendall(answer), daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        refused("--executor", "ray", "--executor-option", f"address={address}", wants=("No cluster of Ray answers at",))
 
 
 def test_a_missing_ray_is_one_sentence(refused, monkeypatch):

@@ -4,6 +4,7 @@ import importlib
 import logging
 import math
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,12 @@ from aniso_ray.actors import Actors
 
 _PATIENCE = 5.0  # seconds for a cluster to answer
 _CORES = 4  # of a worker where nobody says how many there are
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = bytes([4])
+"""How a connection of gRPC begins, and the kind of frame that its other end begins with."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without GPUs sees none; said, or Ray warns of a change
-    "RAY_gcs_rpc_server_connect_timeout_s": "5",
-    "RAY_py_gcs_connect_timeout_s": "5",
 }
 """Settings of Ray, by environment variable, where the user made none."""
 
@@ -81,7 +83,7 @@ def _ray() -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        message = "The executor ray needs Ray, which is not installed: pip install 'ray>=2.50'."
+        message = "The executor ray needs Ray, which is not installed: pip install 'ray>=2.52'."
         raise AnisoError(message) from error
 
 
@@ -97,8 +99,10 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
     try:
         if address is None:
-            own = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-            ray.init(address="local", **own, **quiet)
+            # Ray listens to the whole network, and whoever it lets in runs code; so it lets in this process alone.
+            if "RAY_AUTH_MODE" not in os.environ:
+                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            ray.init(address="local", include_dashboard=False, **quiet)
         else:
             _require_answer(address)
             ray.init(address=address, **quiet)
@@ -115,13 +119,16 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Raise AnisoError where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    """Raise AnisoError where HOST:PORT does not answer as a cluster would; Ray itself would try for minutes."""
     if address in {"auto", "local"}:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=_PATIENCE):
-            pass
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as line:
+            line.sendall(_HELLO)
+            if line.recv(9, socket.MSG_WAITALL)[3:4] != _SETTINGS:
+                message = "something else listens there"
+                raise OSError(message)
     except (OSError, ValueError, OverflowError) as error:
         message = (
             f"No cluster of Ray answers at {visible(address)} ({said(error)}); `ray status` on its head node tells "
