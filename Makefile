@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser test-cluster lint reference bench bench-statistics bench-agreement weights
+.PHONY: chromium profile test test-real test-browser test-cluster lint reference bench bench-statistics bench-agreement bench-workers weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -48,6 +48,9 @@ bench-statistics: $(VENV)/ready
 
 bench-agreement: $(VENV)/ready
 	$(BIN)/python benchmarks/agreement.py
+
+bench-workers: $(VENV)/ready $(WEIGHTS)/ready
+	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python benchmarks/workers.py
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)

@@ -123,15 +123,16 @@ def _require_answer(address: str) -> None:
     if address in {"auto", "local"}:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    cause, fault = None, "something else listens there"
     try:
         with socket.create_connection((host, int(port)), timeout=_PATIENCE) as line:
             line.sendall(_HELLO)
-            if line.recv(9, socket.MSG_WAITALL)[3:4] != _SETTINGS:
-                message = "something else listens there"
-                raise OSError(message)
+            if line.recv(9, socket.MSG_WAITALL)[3:4] == _SETTINGS:
+                return
     except (OSError, ValueError, OverflowError) as error:
-        message = (
-            f"No cluster of Ray answers at {visible(address)} ({said(error)}); `ray status` on its head node tells "
-            "HOST:PORT, or leave --executor-option address= out to use this machine alone."
-        )
-        raise AnisoError(message) from error
+        cause, fault = error, said(error)
+    message = (
+        f"No cluster of Ray answers at {visible(address)} ({fault}); `ray status` on its head node tells HOST:PORT, or "
+        "leave --executor-option address= out to use this machine alone."
+    )
+    raise AnisoError(message) from cause
