@@ -58,7 +58,8 @@ def measure(job: Job, task: Task) -> Part:
     not what the run has.
     """
     if not _opened or _opened[0][0] != job:
-        _opened[:] = [(job, _Worker(job))]
+        _opened.clear()  # two models may not fit
+        _opened.append((job, _Worker(job)))
     return _opened[0][1].measure(task)
 
 

@@ -24,15 +24,15 @@ from aniso_core.tokens import TOKEN_SETS, Document
 from aniso_core.working import as_opened, facts
 from aniso_ray.cluster import opened
 
-TOKENS, SHARD, ROUNDS = 32_768, 4_096, 3
+TOKENS, SHARD, ROUNDS = 32_768, 8_192, 3
 KILLS, SMALL = 20, 600
 _WINDOW = 512  # tokens of a document
 TWO, ONE = Target("at least", 1.8), Target("at most", 1.05)
 
 NOTE = """\
 SmolLM2-135M in float32 on {tokens:,} tokens in shards of {shard:,}, all usual metrics, workers of Ray on this machine;
-each of them and the run's own process with one thread. Start and opening of the model left out: the workers have measured
-a part of the text before. {rounds} rounds."""
+each of them and the run's own process with one thread. Start and opening of the model left out: the workers have
+measured a part of the text before. {rounds} rounds."""
 KILLED = """\
 The bundled Gemma model on library128 in shards of {small} tokens, all usual metrics, two workers of Ray on this
 machine; one of them is killed with SIGKILL at a time drawn evenly over the run. The same means that all numbers are to
@@ -92,7 +92,7 @@ def speeds(rounds: int) -> list[tuple[str, ...]]:
 def by_workers(subject: Subject, number: int) -> float:
     """Return the seconds that so many workers of one thread take once they have opened the model."""
     with opened({"workers": f"{number}", "threads-per-worker": "1"}) as workers:
-        replace(subject, documents=subject.documents[: 2 * SHARD * number // _WINDOW]).measured(workers)
+        replace(subject, documents=subject.documents[: SHARD * number // _WINDOW]).measured(workers)
         return seconds(lambda: subject.measured(workers))
 
 
