@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup runs_list page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement bench-faults weights
+.PHONY: chromium profile test test-real test-browser test-cluster lint reference bench bench-statistics bench-agreement bench-faults bench-workers weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -24,6 +24,9 @@ chromium:
 
 test-browser: $(VENV)/ready chromium
 	$(BIN)/python -m pytest -n 2 -m browser
+
+test-cluster: $(VENV)/ready
+	$(BIN)/python -m pytest -m cluster
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -48,6 +51,9 @@ bench-agreement: $(VENV)/ready
 
 bench-faults: $(VENV)/ready
 	$(BIN)/python benchmarks/faults.py
+
+bench-workers: $(VENV)/ready $(WEIGHTS)/ready
+	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python benchmarks/workers.py
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)

@@ -6,6 +6,7 @@ Measure a model in memory with `profile`, read a run back with `load`, write a p
 from aniso_core.api import load, profile
 from aniso_core.contracts import (
     Adapter,
+    Executor,
     Hypothesis,
     Metric,
     ModelRequest,
@@ -28,6 +29,7 @@ __all__ = [
     "AnisoError",
     "Curve",
     "Document",
+    "Executor",
     "Hypothesis",
     "Metric",
     "ModelRequest",

@@ -1,4 +1,4 @@
-"""What a plugin hands to aniso: adapters, metrics, hypotheses, reporters and prompt sets."""
+"""What a plugin hands to aniso: adapters, metrics, hypotheses, reporters, prompt sets and executors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,10 +12,13 @@ from aniso_core.running import RunningMoments
 from aniso_core.tokens import Document, TokenClass, Tokenized, Tokens
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import numpy as np
     import torch
 
     from aniso_core.batches import Batch
+    from aniso_core.executing import Job, Part, Task
 
 Direction = Literal["higher is more anisotropic", "lower is more anisotropic", "neither"]
 """What a larger value of a metric means."""
@@ -256,6 +259,41 @@ class Reporter:
     def on_request(self) -> bool:
         """Whether it is asked only where it is named."""
         return self.sends
+
+
+class Workers(Protocol):
+    """Processes that measure shards of a text, on this machine or on others, each with the model open."""
+
+    @property
+    def count(self) -> int:
+        """How many there are; each is kept busy with a shard and has one waiting."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each, which this process then takes as well, as values depend on them by rounding."""
+
+    def start(self, job: "Job") -> "Callable[[Task], Future[Part]]":
+        """Return a function that has a task of this job measured and returns what its part will be.
+
+        In a worker `aniso_core.working.measure(job, task)` gives the part; the first call opens the model. All three
+        can be pickled. What measuring raises is handed on as it was raised and not tried again, an AnisoError above
+        all; a task whose worker died may be.
+        """
+
+
+@dataclass(frozen=True)
+class Executor:
+    """A way of having the shards of a text measured: where, and by how many at the same time."""
+
+    name: str
+    """Its name, unique among executors."""
+    summary: str
+    """A few words for lists."""
+    open: Callable[[Mapping[str, str]], "AbstractContextManager[Workers | None]"]
+    """Takes the options that were given, by name, and returns a context with the workers, which are gone when it is
+    left; None stands for this process. Raises AnisoError where there can be none."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What each option means that it takes, by name."""
 
 
 def in_turn(*tests: Callable[..., Iterable[Verdict]]) -> Callable[..., Iterable[Verdict]]:

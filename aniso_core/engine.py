@@ -32,7 +32,7 @@ from aniso_core.records import (
     ReportFile,
     Site,
 )
-from aniso_core.shards import TOKENS, cut
+from aniso_core.shards import TOKENS, Shard, cut
 from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
@@ -45,6 +45,7 @@ from aniso_core.tokens import (
 
 if TYPE_CHECKING:
     from aniso_core.batches import Batch
+    from aniso_core.executing import Ahead, Elsewhere, Part
     from aniso_core.intake import Share
     from aniso_core.unfinished import Unfinished
 
@@ -94,35 +95,22 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     *,
     progress: Progress = unheard,
     unfinished: "Unfinished | None" = None,
+    elsewhere: "Elsewhere | None" = None,
 ) -> Profile:
     """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
+
+    Shards are measured `elsewhere`, or here where there is no such place; the profile is the same to the bit.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     sites = choose_sites(probe, plan.streams)
-    check_token_sets(plan.tokens)
-    if plan.bos not in get_args(BosRule):
-        message = f"There is no BOS rule {visible(plan.bos)!r}; the rules are {', '.join(get_args(BosRule))}."
-        raise AnisoError(message)
-    if plan.kernels not in get_args(Kernels):
-        message = f"There are no kernels {visible(plan.kernels)!r}; use {' or '.join(get_args(Kernels))}."
-        raise AnisoError(message)
-    if plan.batch_tokens < 1 or (plan.max_length is not None and plan.max_length < 1):
-        message = f"Wanted batch_tokens and max_length of 1 or more, got {plan.batch_tokens} and {plan.max_length}."
-        raise AnisoError(message)
-    if plan.time_limit is not None:
-        if plan.time_limit <= 0:
-            message = f"Wanted a time_limit above 0 seconds, got {plan.time_limit:g}."
-            raise AnisoError(message)
-        require_timer()
-    if not plan.metrics:
-        message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
-        raise AnisoError(message)
+    _check(plan)
     tokenized = probe.tokenize(documents, bos=plan.bos, max_length=plan.max_length)
     units = units_of(documents) if plan.intervals else []
     ids = [document.id for document in documents]
-    fold = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
+    empty = partial(Fold, plan.metrics, ids, units, plan.time_limit, plan.owners)
+    fold = empty()
     from aniso_core import kernels
     from aniso_core.unfinished import Reached
 
@@ -131,18 +119,25 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
         unfinished.agree({"token ids": ids_sha256(tokenized.windows)})
         came = unfinished.restore(fold, probe.info.device) or came
         kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
-    shards = cut(tokenized.windows, plan.shard_tokens)
+    left = cut(tokenized.windows, plan.shard_tokens)[came.shards :]
     done, batch_tokens = came.tokens, came.batch_tokens
-    progress("forward", done, tokenized.count)
+
+    def heard(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        progress("forward", done, tokenized.count)
+
+    heard(0)
     with kernels.running(plan.kernels, probe.info.width, probe.info.device) as ran:
-        for shard in shards[came.shards :]:
-            part = Fold(plan.metrics, ids, units, plan.time_limit, plan.owners)
-            passing = _Pass(probe, sites, part, batch_tokens)
-            for number in passing.run(shard.windows):
-                done += number
-                progress("forward", done, tokenized.count)
+        ahead = None if elsewhere is None else _begun(elsewhere, probe, sites, plan, ids, units, left)
+        for shard in left:
+            part = empty()
+            if ahead is None:
+                batch_tokens = measure(probe, sites, part, shard.windows, batch_tokens, heard=heard)
+            else:
+                batch_tokens = _take(part, ahead.take(batch_tokens), batch_tokens, probe.info.device)
+                heard(shard.tokens)
             _merge(fold, part)
-            batch_tokens = passing.batch_tokens
             if unfinished is not None:
                 reached = replace(
                     came,
@@ -187,6 +182,83 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
         pseudo=measured.pseudo,
         arrays=measured.arrays,
     )
+
+
+def _check(plan: Plan) -> None:
+    """Raise AnisoError for a plan that no model can meet."""
+    check_token_sets(plan.tokens)
+    if plan.bos not in get_args(BosRule):
+        message = f"There is no BOS rule {visible(plan.bos)!r}; the rules are {', '.join(get_args(BosRule))}."
+        raise AnisoError(message)
+    if plan.kernels not in get_args(Kernels):
+        message = f"There are no kernels {visible(plan.kernels)!r}; use {' or '.join(get_args(Kernels))}."
+        raise AnisoError(message)
+    if plan.batch_tokens < 1 or (plan.max_length is not None and plan.max_length < 1):
+        message = f"Wanted batch_tokens and max_length of 1 or more, got {plan.batch_tokens} and {plan.max_length}."
+        raise AnisoError(message)
+    if plan.time_limit is not None:
+        if plan.time_limit <= 0:
+            message = f"Wanted a time_limit above 0 seconds, got {plan.time_limit:g}."
+            raise AnisoError(message)
+        require_timer()
+    if not plan.metrics:
+        message = "No metric was asked for; name one with --metric (`aniso metrics list` shows them)."
+        raise AnisoError(message)
+
+
+def measure(  # noqa: PLR0913 - what is measured, and who is told of it
+    probe: Probe,
+    sites: Sequence[Site],
+    fold: Fold,
+    windows: Sequence[Window],
+    batch_tokens: int,
+    *,
+    heard: Callable[[int], object] = lambda _tokens: None,
+) -> int:
+    """Take windows into a fold; return the padded tokens of a batch, at most `batch_tokens`, that memory allowed.
+
+    `heard` is told the tokens of each batch that is done. Raises AnisoError for a window that does not fit into memory.
+    """
+    passing = _Pass(probe, sites, fold, batch_tokens)
+    for tokens in passing.run(windows):
+        heard(tokens)
+    return passing.batch_tokens
+
+
+def _begun(  # noqa: PLR0913, PLR0917 - all that a worker must know
+    elsewhere: "Elsewhere",
+    probe: Probe,
+    sites: Sequence[Site],
+    plan: Plan,
+    ids: Sequence[str],
+    units: Sequence[int],
+    left: Sequence[Shard],
+) -> "Ahead":
+    """Return the shards that are left, as workers will measure them."""
+    from aniso_core import kernels
+    from aniso_core.executing import Ahead, Job
+
+    told = kernels.tell(probe.info.width, probe.info.device)
+    job = Job(
+        adapter=elsewhere.adapter,
+        request=elsewhere.request,
+        facts=elsewhere.facts,
+        threads=elsewhere.workers.threads,
+        metrics=tuple(metric.name for metric in plan.metrics),
+        sites=tuple(sites),
+        documents=tuple(ids),
+        units=tuple(units),
+        time_limit=plan.time_limit,
+        kernels=plan.kernels,
+        probed={width: (each.error, each.speedup) for width, each in told.items()},
+    )
+    return Ahead(elsewhere.workers.start(job), left, elsewhere.workers.count)
+
+
+def _take(part: Fold, came: "Part", batch_tokens: int, device: str) -> int:
+    """Put what came of a shard into an empty fold; return the padded tokens of a batch that memory allows by now."""
+    part.restore(came.state, None if "," in device else device)
+    return min(batch_tokens, came.batch_tokens)
 
 
 class _Pass:

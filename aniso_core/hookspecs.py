@@ -7,7 +7,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
+    from aniso_core.contracts import Adapter, Executor, Hypothesis, Metric, PromptSet, Reporter
 
 PROJECT = "aniso"
 """The entry-point group and the name that markers carry."""
@@ -54,4 +54,12 @@ def aniso_prompts() -> "Iterable[PromptSet]":  # type: ignore[empty-body]
     """Return the prompt sets that this plugin ships.
 
     Asked once when a command starts; documents are read when a set is used. Example: `return [PromptSet(...)]`.
+    """
+
+
+@hookspec
+def aniso_executors() -> "Iterable[Executor]":  # type: ignore[empty-body]
+    """Return the ways of having shards measured by other processes.
+
+    Asked once when a command starts; workers begin when one is used. Example: `return [Executor("ray", ...)]`.
     """

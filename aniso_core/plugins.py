@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import pluggy
 
 from aniso_core import hookspecs
-from aniso_core.contracts import Adapter, Hypothesis, Metric, PromptSet, Reporter
+from aniso_core.contracts import Adapter, Executor, Hypothesis, Metric, PromptSet, Reporter
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
 from aniso_core.text import nearest_first, short, visible
@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[str, type]] = {
     "hypothesis": ("aniso_hypotheses", Hypothesis),
     "reporter": ("aniso_reporters", Reporter),
     "prompts": ("aniso_prompts", PromptSet),
+    "executor": ("aniso_executors", Executor),
 }
 """Each kind of thing that plugins provide: the hook that returns it, and its type."""
 
@@ -155,6 +156,11 @@ class Registry:
         """Return the prompt set `name`; raises AnisoError."""
         prompts: PromptSet = self.item("prompts", name).value
         return prompts
+
+    def executor(self, name: str) -> Executor:
+        """Return the executor `name`; raises AnisoError."""
+        executor: Executor = self.item("executor", name).value
+        return executor
 
     def distribution(self, kind: str, name: str) -> str:
         """Return the distribution and version that provide an item, as `aniso-gemma 0.1.0`."""

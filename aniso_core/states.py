@@ -21,6 +21,13 @@ class State(NamedTuple):
     tree: Any
     arrays: tuple[torch.Tensor, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled by the bytes of the arrays, uncopied; torch's own way copies, and knows not every type."""
+        plain = [
+            (str(a.dtype).removeprefix("torch."), a.shape, a.reshape(-1).view(torch.uint8).numpy()) for a in self.arrays
+        ]
+        return _unpickled, (self.tree, plain)
+
 
 class StateError(TypeError):
     """Says what of a statistic is no plain data, or what of a state fits no statistic."""
@@ -141,6 +148,16 @@ class _Unpacker:
         elif state is not None:
             vars(made).update(state)
         return made
+
+
+def _unpickled(tree: Any, plain: Sequence[tuple[str, Sequence[int], np.ndarray[Any, Any]]]) -> State:
+    arrays = []
+    for name, shape, data in plain:
+        # A copy, as matrix kernels may round by where in memory an array begins.
+        made = torch.empty(len(data), dtype=torch.uint8)
+        made.numpy()[:] = data
+        arrays.append(made.view(_DTYPES[name]).view(shape))
+    return State(tree, tuple(arrays))
 
 
 _DTYPES = {str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)}

@@ -209,10 +209,10 @@ class Unfinished:
             self.folder.rmdir()
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], words: tuple[str, str] = ("then", "now")) -> str:
     """Return in which names two requests differ, with what was asked for then and now; empty where in none.
 
-    Of lists only what the other lacks is told.
+    Of lists only what the other lacks is told. `words` say which of two is which.
     """
     told = []
     for name in dict.fromkeys((*now, *before)):
@@ -222,7 +222,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if isinstance(then, list) and isinstance(today, list):
             gone, new = ([x for x in one if x not in other] for one, other in ((then, today), (today, then)))
             then, today = (gone or None, new or None) if gone or new else (then, today)
-        told.append(f"{name} (then {_shown(then)}, now {_shown(today)})")
+        told.append(f"{name} ({words[0]} {_shown(then)}, {words[1]} {_shown(today)})")
     return "; ".join(told)
 
 

@@ -17,8 +17,8 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 _TITLE = """\
 # Results
 
-Written by `make bench`, `make bench-statistics` (error rates), `make bench-agreement` (other packages) and `make
-bench-faults` (killed runs); times are medians, and ratios compare what ran side by side.
+Written by `make bench`, `make bench-statistics` (error rates), `make bench-agreement` (other packages), `make
+bench-faults` (killed runs) and `make bench-workers` (Ray); times are medians, and ratios compare what ran side by side.
 """
 
 

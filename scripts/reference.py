@@ -23,7 +23,7 @@ PARTS = {
         A plugin's module implements some of these, each marked with `@hookimpl`.
 
         hookspecs.aniso_metrics hookspecs.aniso_hypotheses hookspecs.aniso_reporters hookspecs.aniso_prompts
-        hookspecs.aniso_adapters hookimpl
+        hookspecs.aniso_adapters hookspecs.aniso_executors hookimpl
         """,
     "Metrics": """
         Tokens go into a statistic, and a metric takes its result: `Moments` from `RunningMoments` unless it says
@@ -52,6 +52,11 @@ PARTS = {
 
         Adapter Preset ModelRequest weights.open_model Probe contracts.BosRule contracts.Sink Site records.Norm
         tokens.Tokenized tokens.Window batches.Batch
+        """,
+    "Executors": """
+        What a worker is told and gives back passes through an executor unopened.
+
+        Executor contracts.Workers executing.Job executing.Task executing.Part working.measure
         """,
     "For all": """
         These are for plugins of any kind, and for whoever measures from Python.

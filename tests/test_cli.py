@@ -18,7 +18,7 @@ from terminals import ESCAPE, on_terminal
 from aniso_core.cli import parts
 
 ANISO = str(Path(sysconfig.get_path("scripts")) / "aniso")
-LISTS = ("adapters", "metrics", "hypotheses", "reporters", "prompts")
+LISTS = ("adapters", "metrics", "hypotheses", "reporters", "prompts", "executors")
 
 # Names
 

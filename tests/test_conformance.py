@@ -66,6 +66,11 @@ RULES = {
         "the same report gives the same bytes",
     ),
     "prompts": ("its record is complete", "its documents can be measured", "the documents are the same twice"),
+    "executor": (
+        "its record is complete",
+        "its workers measure what this process measures",
+        "an error of theirs comes back as it was raised",
+    ),
 }
 
 METRIC = """
@@ -80,10 +85,11 @@ def aniso_metrics():
 
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: f"{item.kind}-{item.name}")
 def test_what_ships_with_aniso_keeps_the_rules(item):
-    """Each adapter, metric, hypothesis, reporter and prompt set passes the check of its kind."""
+    """Each adapter, metric, hypothesis, reporter, prompt set and executor passes the check of its kind."""
     checked = testing.CHECKS[item.kind](item.value)
     assert (checked.kind, checked.name) == (item.kind, item.name)
-    assert checked.rules == (RULES[item.kind][:1] if getattr(item.value, "sends", False) else RULES[item.kind])
+    bare = getattr(item.value, "sends", False) or (item.kind, item.name) == ("executor", "local")
+    assert checked.rules == (RULES[item.kind][:1] if bare else RULES[item.kind])
     assert (checked.seconds_per_token is not None) == (item.kind == "metric")
 
 

@@ -31,6 +31,7 @@ PAGES = (
 TUTORIAL = "docs/tutorial.md"  # needs what it installs, so tests/test_tutorial.py follows it
 RECORDS = (
     contracts.Adapter,
+    contracts.Executor,
     contracts.Hypothesis,
     contracts.Metric,
     contracts.ModelRequest,
@@ -178,7 +179,9 @@ def test_reference_says_what_each_field_is(record):
     assert all(row[-1].endswith(".") for row in table)
 
 
-@pytest.mark.parametrize("protocol", [contracts.Statistic, contracts.Probe], ids=lambda p: p.__name__)
+@pytest.mark.parametrize(
+    "protocol", [contracts.Statistic, contracts.Probe, contracts.Workers], ids=lambda protocol: protocol.__name__
+)
 def test_reference_says_what_each_member_is(protocol):
     """The reference has each member of a protocol, in order, and says what it is."""
     table = rows(section("docs/reference.md", protocol.__name__))

@@ -13,6 +13,7 @@ FLOORS = {
     0: {"records", "errors", "text", "export"},
     1: {
         "contracts",
+        "executing",
         "moments",
         "sampling",
         "running",
@@ -49,10 +50,11 @@ FLOORS = {
         "metrics",
         "tokenizing",
         "unfinished",
+        "local",
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
     4: {"engine"},
-    5: {"cli", "api", "testing", "pytest_plugin", "__init__"},
+    5: {"cli", "api", "working", "testing", "pytest_plugin", "__init__"},
 }
 LIBRARIES = {
     0: {"numpy", "pandas", "xarray"},
@@ -176,7 +178,7 @@ def test_plugins_import_the_core_and_no_other_plugin(path):
 
 LISTS = [
     [group, "list", *form]
-    for group in ("adapters", "metrics", "hypotheses", "reporters", "prompts")
+    for group in ("adapters", "metrics", "hypotheses", "reporters", "prompts", "executors")
     for form in ([], ["--json"])
 ]
 

@@ -29,6 +29,7 @@ _COMMANDS = {
     "hypotheses": "lists:hypotheses",
     "reporters": "lists:reporters",
     "prompts": "lists:prompts",
+    "executors": "lists:executors",
     "plugins": "lists:plugins",
     "new": "new:new",
     "doctor": "doctor:doctor",

@@ -23,8 +23,8 @@ from aniso_core.text import nearest_first, short, visible
 F = TypeVar("F", bound=Callable[..., object])
 
 _LARGEST = 1_000_000  # bytes of a file that is read; an honest one has a few thousand
-OUTPUT = {"folder", "as_json", "quiet", "verbose", "resume"}
-"""Options that say where results go and not what is measured; a run's file leaves them out."""
+OUTPUT = {"folder", "as_json", "quiet", "verbose", "resume", "executor", "executor_options"}
+"""Options that say where results go, or who measures, and not what is measured; a run's file leaves them out."""
 PERMISSIONS = {"allow_pickle", "trust_remote_code"}
 """Options that let a model run code: a file that somebody sent must not grant them unseen."""
 _HEADING = "# `aniso profile --config FILE` repeats the run that this file lies in; docs/commands.md says how.\n"

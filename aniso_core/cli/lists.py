@@ -67,9 +67,10 @@ def _group(kind: str, title: str) -> click.Group:
 
 def _describe(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
-        if value in ("", [], None):
+        if value in ("", [], {}, None):
             continue
-        shown = value if not isinstance(value, list) else ", ".join(_one(entry) for entry in value)
+        entries = [f"{name} ({meaning})" for name, meaning in value.items()] if isinstance(value, dict) else value
+        shown = ", ".join(_one(entry) for entry in entries) if isinstance(entries, list) else value
         out(f"{key}: {shown}")
 
 
@@ -85,6 +86,7 @@ metrics: Callable[..., Any] = _group("metric", "metrics")
 hypotheses: Callable[..., Any] = _group("hypothesis", "hypotheses")
 reporters: Callable[..., Any] = _group("reporter", "reporters")
 prompts: Callable[..., Any] = _group("prompts", "prompt sets")
+executors: Callable[..., Any] = _group("executor", "executors")
 
 
 @click.command()

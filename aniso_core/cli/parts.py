@@ -3,13 +3,15 @@
 import atexit
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from aniso_core.cli.completion import completing
 from aniso_core.cli.say import TRACEBACK, loudness, note
+from aniso_core.contracts import Workers
 from aniso_core.documents import check_documents, read_documents
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import isolated, said
@@ -17,7 +19,7 @@ from aniso_core.plugins import Item, Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import About, Failure, Profile, ReportFile, Verdict
 from aniso_core.standing import unmet
-from aniso_core.text import short, visible
+from aniso_core.text import nearest_first, short, visible
 from aniso_core.tokens import Document
 
 PARTLY_FAILED = 3
@@ -34,6 +36,25 @@ def preregistered() -> Callable[[F], F]:
         type=click.Path(path_type=Path, dir_okay=False),
         help="Claims that `aniso preregister` fixed; verdicts on them are confirmatory.",
     )
+
+
+def executed() -> Callable[[F], F]:
+    """Return the options that name an executor and what it is told."""
+    named = click.option(
+        "--executor",
+        default="local",
+        show_default=True,
+        shell_complete=completing("executor"),
+        help="Who measures the shards of the text.",
+    )
+    told = click.option(
+        "--executor-option",
+        "executor_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Option of the executor (`aniso executors show NAME` lists them); may be repeated.",
+    )
+    return lambda function: named(told(function))
 
 
 def tell_standing(
@@ -62,6 +83,39 @@ def find_prompts(known: Registry, wanted: str, encoding: str) -> tuple[str, Sequ
         return visible(path.name), read_documents(path, encoding)
     message = f"There is no file {visible(wanted)}, and: {known.unknown('prompts', wanted)}"
     raise AnisoError(message)
+
+
+def find_executor(
+    known: Registry, name: str, options: Sequence[str]
+) -> Callable[[], AbstractContextManager[Workers | None]]:
+    """Return what makes the workers of an executor, None where it is this process that measures.
+
+    Raises AnisoError for what is no option of it. This process takes as many threads as its workers have.
+    """
+    item = known.item("executor", name)
+    takes, given = item.value.options, {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or key not in takes:
+            there = f"its options are {', '.join(nearest_first(key, takes))}" if takes else "it has none"
+            message = f"Executor {item.name} has no option {visible(option)!r}; {there}, each as KEY=VALUE."
+            raise AnisoError(message)
+        given[key] = value
+
+    @contextmanager
+    def made() -> Iterator[Workers | None]:
+        with ExitStack() as stack:
+            with blaming(f"executor {item.name}", item.plugin.release):
+                workers = stack.enter_context(item.value.open(given))
+            if workers is not None:
+                import torch
+
+                threads = torch.get_num_threads()
+                stack.callback(torch.set_num_threads, threads)
+                torch.set_num_threads(workers.threads)
+            yield workers
+
+    return made
 
 
 def tell_remarks(remarks: Sequence[Failure]) -> None:

@@ -20,6 +20,8 @@ from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
     blaming,
+    executed,
+    find_executor,
     find_prompts,
     preregistered,
     seldom_collecting,
@@ -29,9 +31,9 @@ from aniso_core.cli.parts import (
 )
 from aniso_core.cli.progress import Phases, following
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
-from aniso_core.cli.resuming import Request, kept, whole
+from aniso_core.cli.resuming import Request, kept, model_request, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
-from aniso_core.contracts import Adapter, Kernels, ModelRequest, Probe
+from aniso_core.contracts import Adapter, Kernels, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Failure, Profile, Report, Verdict
@@ -128,6 +130,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
 )
+@executed()
 @click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
 @click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
 @click.option(
@@ -188,12 +191,13 @@ def requested(known: Registry, chosen: Mapping[str, Any]) -> Request:
         time_limit=chosen["time_limit"],
         seed=chosen["seed"],
     )
+    executor = find_executor(known, chosen["executor"], chosen["executor_options"])
     hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
     refuse_other_preset(known, adapter, chosen["model"])
-    return Request(chosen, adapter, prompts_name, documents, plan, hypotheses, registered, reporters, styles)
+    return Request(chosen, adapter, prompts_name, documents, plan, hypotheses, registered, reporters, styles, executor)
 
 
 def carried_out(
@@ -216,11 +220,21 @@ def carried_out(
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     with (
         watching as progress,
+        request.executor() as workers,
         _underway(request, named, progress, opened or open_model, tell) as (folder, probe, unfinished),
     ):
         unfinished.agree(request.found(known, probe))
+        elsewhere = None if workers is None else request.elsewhere(known, probe, workers)
         with blaming(*named):
-            measured = engine.profile(probe, documents, plan, prompts_name, progress=progress, unfinished=unfinished)
+            measured = engine.profile(
+                probe,
+                documents,
+                plan,
+                prompts_name,
+                progress=progress,
+                unfinished=unfinished,
+                elsewhere=elsewhere,
+            )
         measured = prereg.noted(measured, registered)
         _remark(measured, plan)
         judged = engine.judge(
@@ -310,26 +324,12 @@ def _underway(
         yield folder, probe or opened(adapter, chosen, named, progress), unfinished
 
 
-OPENING = (
-    "model",
-    "revision",
-    "dtype",
-    "device",
-    "device_map",
-    "offload_folder",
-    "allow_pickle",
-    "trust_remote_code",
-    "offline",
-)
-"""Options that say which model is opened, and how."""
-
-
 def open_model(adapter: Adapter, chosen: Mapping[str, Any], named: Named, progress: Phases) -> Probe:
     """Return the model that was chosen."""
     note(f"Opening {chosen['model'] or 'the first model'} of adapter {adapter.name} ...")
     progress("load", 0, weights_size(chosen["model"] or ""))
     with blaming(*named):
-        probe = adapter.open(ModelRequest(**{name: chosen[name] for name in OPENING}))
+        probe = adapter.open(model_request(chosen))
         info = probe.info
     for said in info.notes:
         note(f"Note: {said}.")

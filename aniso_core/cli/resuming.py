@@ -1,20 +1,20 @@
 """Runs that are taken up where they were: what a result depends on, how to go on, and runs that are whole already."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from aniso_core import store
-from aniso_core.api import processor
 from aniso_core.cli.again import command
 from aniso_core.cli.config import seen_from
 from aniso_core.cli.say import say
-from aniso_core.contracts import Adapter, Hypothesis, Probe, Reporter
+from aniso_core.contracts import Adapter, Hypothesis, ModelRequest, Probe, Reporter, Workers
 from aniso_core.engine import Plan
 from aniso_core.errors import AnisoError
+from aniso_core.executing import Elsewhere
 from aniso_core.plugins import Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import FigureStyle, Profile
@@ -23,6 +23,15 @@ from aniso_core.store import Judged
 from aniso_core.text import visible
 from aniso_core.tokens import Document, texts_sha256
 from aniso_core.unfinished import Unfinished, differences
+from aniso_core.working import as_opened, facts
+
+OPENING = tuple(field.name for field in fields(ModelRequest))
+"""Options that say which model is opened, and how."""
+
+
+def model_request(chosen: Mapping[str, Any]) -> ModelRequest:
+    """Return the model that was chosen."""
+    return ModelRequest(**{name: chosen[name] for name in OPENING})
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Request:
     registered: Registered | None
     reporters: Sequence[Reporter]
     styles: tuple[FigureStyle, tuple[Path, ...]]
+    executor: Callable[[], AbstractContextManager[Workers | None]]
 
     def asked(self, folder: Path) -> dict[str, Any]:
         """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
@@ -71,21 +81,15 @@ class Request:
 
     def found(self, known: Registry, probe: Probe) -> dict[str, Any]:
         """Return what else a result depends on, by name: weights, machine, versions, the size of shards."""
-        info, plan, owners = probe.info, self.plan, known.owners("hypothesis")
-        used = {known.distribution("adapter", self.adapter.name), *plan.owners.values()}
-        return {
-            "weights": info.weights_sha256,
-            "commit": info.revision,
-            "config.json": _config_sha256(self.chosen["model"]),
-            "precision": info.dtype,
-            "placed on": info.device if "," in info.device else info.device.partition(":")[0],
-            "processor": processor(info.device),
-            "threads": info.threads,
-            "attention": info.attention,
-            "tokens of a shard": plan.shard_tokens,
-            "plugins": sorted({*used, *(owners[hypothesis.name] for hypothesis in self.hypotheses)}),
-            **plan.versions,
-        }
+        plan, owners = self.plan, known.owners("hypothesis")
+        told = facts(known, self.adapter.name, self.chosen["model"], probe, plan.owners)
+        judging = (owners[hypothesis.name] for hypothesis in self.hypotheses)
+        return told | {"tokens of a shard": plan.shard_tokens, "plugins": sorted({*told["plugins"], *judging})}
+
+    def elsewhere(self, known: Registry, probe: Probe, workers: Workers) -> Elsewhere:
+        """Return workers with what they need to know of the model that was opened here."""
+        name, model = self.adapter.name, as_opened(model_request(self.chosen), probe)
+        return Elsewhere(workers, name, model, facts(known, name, model.model, probe, self.plan.owners))
 
 
 @contextlib.contextmanager
@@ -122,10 +126,3 @@ def require_same(folder: Path, request: Request) -> None:
     if left.folder.exists():
         with contextlib.suppress(AnisoError), left.held():  # its process died before it could remove this
             pass
-
-
-def _config_sha256(model: str | None) -> str | None:
-    """Return the SHA-256 of a model folder's config.json, None where there is none; weights do not tell of it."""
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no folder, no name of one, no home
-        return hashlib.sha256((Path(model or "").expanduser() / "config.json").read_bytes()).hexdigest()
-    return None

@@ -13,10 +13,10 @@ import click
 from aniso_core import store
 from aniso_core.cli import STOPPED
 from aniso_core.cli.overview import Overview
-from aniso_core.cli.parts import PARTLY_FAILED, seldom_collecting
-from aniso_core.cli.profile import OPENING, Named, carried_out, open_model, refuse_other_preset, requested
+from aniso_core.cli.parts import PARTLY_FAILED, executed, seldom_collecting
+from aniso_core.cli.profile import Named, carried_out, open_model, refuse_other_preset, requested
 from aniso_core.cli.progress import Phases
-from aniso_core.cli.resuming import Request, require_same
+from aniso_core.cli.resuming import OPENING, Request, require_same
 from aniso_core.cli.say import detail, hushed, loudness, note, out, out_json, plugins, say, table, talking
 from aniso_core.cli.sweepfile import Planned, read
 from aniso_core.contracts import Adapter, Probe
@@ -40,6 +40,7 @@ from aniso_core.unfinished import Unfinished
 @click.option(
     "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
 )
+@executed()
 @click.option("--json", "as_json", is_flag=True, help="Write the runs, their states and what failed as JSON.")
 @talking()
 @click.pass_context
@@ -51,6 +52,8 @@ def sweep(  # noqa: PLR0913 - one for each option
     folder: Path | None,
     *,
     dry_run: bool,
+    executor: str,
+    executor_options: tuple[str, ...],
     offline: bool,
     allow_pickle: bool,
     as_json: bool,
@@ -61,7 +64,8 @@ def sweep(  # noqa: PLR0913 - one for each option
     from being measured.
     """
     known = plugins()
-    given = {name: True for name, wanted in (("offline", offline), ("allow_pickle", allow_pickle)) if wanted}
+    given: dict[str, object] = {"executor": executor, "executor_options": executor_options}
+    given |= {name: True for name, wanted in (("offline", offline), ("allow_pickle", allow_pickle)) if wanted}
     where, planned = read(file, known, given, folder)
     # All are looked up before the first is measured, so that what is mistyped is said at once.
     requests = _requests(known, planned)

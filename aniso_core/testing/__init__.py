@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aniso_core.testing.adapter import check_adapter
+from aniso_core.testing.executor import check_executor
 from aniso_core.testing.hypothesis import check_hypothesis
 from aniso_core.testing.metric import check_metric
 from aniso_core.testing.models import tiny_model
@@ -23,6 +24,7 @@ CHECKS: Mapping[str, Callable[[Any], Checked]] = {
     "hypothesis": check_hypothesis,
     "reporter": check_reporter,
     "prompts": check_prompts,
+    "executor": check_executor,
 }
 """The check of each kind of thing that plugins provide."""
 
@@ -30,6 +32,7 @@ __all__ = [
     "CHECKS",
     "Checked",
     "check_adapter",
+    "check_executor",
     "check_hypothesis",
     "check_metric",
     "check_prompts",

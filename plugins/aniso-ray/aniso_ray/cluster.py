@@ -1,0 +1,138 @@
+"""A cluster of Ray: one that is there, or one that is started on this machine, and how its cores are shared out."""
+
+import importlib
+import logging
+import math
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from aniso_core.errors import AnisoError
+from aniso_core.isolation import said
+from aniso_core.text import visible
+from aniso_ray.actors import Actors
+
+_PATIENCE = 5.0  # seconds for a cluster to answer
+_CORES = 4  # of a worker where nobody says how many there are
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = bytes([4])
+"""How a connection of gRPC begins, and the kind of frame that its other end begins with."""
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without GPUs sees none; said, or Ray warns of a change
+}
+"""Settings of Ray, by environment variable, where the user made none."""
+
+
+@contextmanager
+def opened(options: Mapping[str, str]) -> Iterator[Actors]:
+    """Yield workers of Ray, gone when the context is left; raises AnisoError where there can be none."""
+    count = _number(options, "workers", int)
+    threads = _number(options, "threads-per-worker", int)
+    gpus = _number(options, "gpus-per-worker", float)
+    ray, address = _ray(), options.get("address")
+    if gpus is None:
+        gpus = float(_sees_gpu())
+    with _connected(ray, address):
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cores = [int(node.get("CPU", 0)) for node in nodes]
+        if count is None:
+            graphics = sum(node.get("GPU", 0) // gpus for node in nodes) if gpus else 0
+            count = int(graphics) or max(sum(cores) // _CORES, min(2, sum(cores)))
+        threads = threads or _share(cores, count)
+        if not threads or sum(each // threads for each in cores) < count:
+            message = (
+                f"{count} workers of {threads or 1} threads do not fit on {sum(cores)} cores in {len(nodes)} machines; "
+                "ask for fewer with --executor-option workers=N."
+            )
+            raise AnisoError(message)
+        actors = Actors(ray, count, threads, gpus)
+        try:
+            yield actors
+        finally:
+            actors.close()
+
+
+def _share(cores: Sequence[int], workers: int) -> int:
+    """Return the most cores that each of so many workers can have, none of them on two machines; 0 where too few."""
+    fitting = (each for each in range(max(cores, default=0), 0, -1) if sum(c // each for c in cores) >= workers)
+    return next(fitting, 0)
+
+
+def _number(options: Mapping[str, str], name: str, kind: type[Any]) -> Any:
+    """Return an option as a number, None where it was not given; raises AnisoError where it is none."""
+    if name not in options:
+        return None
+    try:
+        number = kind(options[name])
+    except ValueError:
+        number = -1
+    if not math.isfinite(number) or number < (kind is int):
+        wanted = "a whole number above 0" if kind is int else "a number from 0"
+        message = f"Wanted {wanted} for --executor-option {name}=, got {visible(options[name])!r}."
+        raise AnisoError(message)
+    return number
+
+
+def _ray() -> Any:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        message = "The executor ray needs Ray, which is not installed: pip install 'ray>=2.52'."
+        raise AnisoError(message) from error
+
+
+def _sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None) -> Iterator[None]:
+    """Be a driver of a cluster; without an address of one that is this process's own."""
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
+    try:
+        if address is None:
+            # Ray listens to the whole network, and whoever it lets in runs code; so it lets in this process alone.
+            if "RAY_AUTH_MODE" not in os.environ:
+                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            ray.init(address="local", include_dashboard=False, **quiet)
+        else:
+            _require_answer(address)
+            ray.init(address=address, **quiet)
+    except AnisoError:
+        raise
+    except Exception as error:
+        where = "on this machine" if address is None else f"at {visible(address)}"
+        message = f"Ray has no cluster {where} that this process can use: {said(error).rstrip('.')}."
+        raise AnisoError(message) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise AnisoError where HOST:PORT does not answer as a cluster would; Ray itself would try for minutes."""
+    if address in {"auto", "local"}:
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    cause, fault = None, "something else listens there"
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as line:
+            line.sendall(_HELLO)
+            if line.recv(9, socket.MSG_WAITALL)[3:4] == _SETTINGS:
+                return
+    except (OSError, ValueError, OverflowError) as error:
+        cause, fault = error, said(error)
+    message = (
+        f"No cluster of Ray answers at {visible(address)} ({fault}); `ray status` on its head node tells HOST:PORT, or "
+        "leave --executor-option address= out to use this machine alone."
+    )
+    raise AnisoError(message) from cause

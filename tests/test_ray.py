@@ -1,0 +1,268 @@
+"""The executor `ray`: its options, what it does when workers die, and real clusters on this machine."""
+
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from test_shards import numbers
+
+from aniso_core import AnisoError, engine, working
+from aniso_core.api import make_plan
+from aniso_core.contracts import ModelRequest
+from aniso_core.executing import Elsewhere, Part, Task
+from aniso_core.plugins import registry
+from aniso_ray import actors, cluster
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads"),
+    [([16], 2, 8), ([16], 3, 5), ([8, 8], 3, 4), ([1, 7], 2, 3), ([2], 3, 0), ([], 1, 0), ([4, 4, 4], 3, 4)],
+)
+def test_cores_are_shared_out_within_machines(cores, workers, threads):
+    """Workers get as many cores as all of them can have, each on one machine."""
+    assert cluster._share(cores, workers) == threads
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("workers=0", "Wanted a whole number above 0 for --executor-option workers=, got '0'"),
+        ("workers=two", "Wanted a whole number above 0"),
+        ("threads-per-worker=1.5", "Wanted a whole number above 0"),
+        ("gpus-per-worker=-1", "Wanted a number from 0 for --executor-option gpus-per-worker=, got '-1'"),
+        ("gpus-per-worker=nan", "Wanted a number from 0"),
+        ("cores=2", "no option 'cores=2'; its options are"),
+        ("address=127.0.0.1:1", "No cluster of Ray answers at 127.0.0.1:1 .ConnectionRefusedError"),
+        ("address=nowhere", "No cluster of Ray answers at nowhere"),
+    ],
+)
+def test_what_it_cannot_use_is_one_sentence(option, said, refused):
+    """An option that makes no sense, and an address where nobody answers, are said before anything is opened."""
+    begun = time.monotonic()
+    refused("--executor", "ray", "--executor-option", option, wants=(said,))
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_port_that_is_no_clusters_is_one_sentence(answer, refused, monkeypatch):
+    """Something else that listens at an address, silent or not, does not keep the run waiting."""
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].sendall(answer), daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        refused("--executor", "ray", "--executor-option", f"address={address}", wants=("No cluster of Ray answers at",))
+
+
+def test_a_missing_ray_is_one_sentence(refused, monkeypatch):
+    """Without Ray it is said what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    refused("--executor", "ray", wants=("The executor ray needs Ray, which is not installed: pip install 'ray",))
+
+
+class LostError(Exception):
+    """Stands for an actor that died."""
+
+
+class TaskError(Exception):
+    """Stands for an error that Ray wraps."""
+
+    def __init__(self, cause):
+        super().__init__("wrapped")
+        self.cause = cause
+
+
+class Tiny:
+    """As much of Ray as is used, with actors that do what a function says."""
+
+    def __init__(self, measured, ready=lambda: None):
+        self.exceptions = SimpleNamespace(
+            RayActorError=LostError, ObjectLostError=LostError, WorkerCrashedError=LostError, RayTaskError=TaskError
+        )
+        self.made, self.killed = [], []
+        self._measured, self._ready = measured, ready
+
+    def remote(self, **_wants):
+        return lambda _kind: SimpleNamespace(remote=self._actor)
+
+    def _actor(self):
+        number = len(self.made)
+        self.made.append(
+            SimpleNamespace(
+                ready=SimpleNamespace(remote=lambda: self._ready),
+                measure=SimpleNamespace(remote=lambda job, task: lambda: self._measured(number, job, task)),
+            )
+        )
+        return self.made[-1]
+
+    def put(self, value):
+        return value
+
+    def wait(self, refs, timeout):
+        assert timeout == 60
+        return refs, []
+
+    def get(self, ref):
+        return ref()
+
+    def kill(self, actor):
+        self.killed.append(actor)
+
+
+def given(ray, number=6, workers=2):
+    """Return what comes of so many tasks."""
+    made = actors.Actors(ray, workers, 1, 0.0)
+    submit = made.start("a job")
+    futures = [submit(Task(each, (), 1)) for each in range(number)]
+    came = [future.exception(10) or future.result(10) for future in futures]
+    made.close()
+    assert not any(thread.is_alive() for thread in made._serving)
+    return came
+
+
+def test_a_shard_whose_worker_died_is_measured_again():
+    """Each actor that dies is replaced, and no shard is lost."""
+    ray = Tiny(lambda number, _job, task: _fail(LostError("gone")) if number < 3 else Part(task.number, 1))
+    assert [part.state for part in given(ray)] == list(range(6))
+    assert len(ray.made) >= 4
+
+
+def _fail(error):
+    raise error
+
+
+def test_a_shard_that_kills_its_workers_ends_the_run():
+    """A shard that ends its worker four times is given up, the others are measured."""
+    tries = Counter()
+
+    def measured(_number, job, task):
+        assert job == "a job"
+        tries[task.number] += 1
+        return _fail(LostError("killed, out of memory")) if task.number == 2 else Part(task.number, 1)
+
+    came = given(Tiny(measured))
+    assert str(came[2]) == "A worker died 4 times over shard 2: LostError: killed, out of memory."
+    assert tries == {0: 1, 1: 1, 2: 4, 3: 1, 4: 1, 5: 1}
+
+
+def test_errors_of_a_worker_are_those_that_it_raised():
+    """An AnisoError comes back as it is, others unwrapped, and what Ray says in a sentence; none is tried again."""
+    raised = [AnisoError("too small"), TaskError(ZeroDivisionError("by zero")), ValueError("no room")]
+
+    def measured(_number, _job, task):
+        error = raised[task.number]
+        return error if isinstance(error, AnisoError) else _fail(error)
+
+    ray = Tiny(measured)
+    came = given(ray, 3, 1)
+    assert [f"{type(error).__name__}: {error}" for error in came] == [
+        "AnisoError: too small",
+        "ZeroDivisionError: by zero",
+        "AnisoError: Ray failed: ValueError: no room.",
+    ]
+    assert len(ray.made) == 1
+
+
+def test_workers_that_cannot_start_say_why():
+    """Where no actor can start, the run ends with the reason."""
+    came = given(Tiny(None, ready=lambda: _fail(LostError("no module named aniso_ray"))), 2)
+    assert {str(error) for error in came} == {"Ray could start no worker: LostError: no module named aniso_ray."}
+
+
+@pytest.fixture
+def subject():
+    """Return a function that measures the bundled Gemma model on some prose in small shards, by workers or here."""
+    known = registry()
+    request, adapter = ModelRequest(device="cpu"), known.adapter("gemma")
+    documents = known.prompts("library128").load()[:16]
+    plan = make_plan(None, streams=None, tokens=("all", "bulk"), shard_tokens=300)
+
+    def measured(workers=None, progress=engine.unheard):
+        torch.set_num_threads(1)
+        probe = adapter.open(request)
+        elsewhere = workers and Elsewhere(
+            workers, "gemma", working.as_opened(request, probe), working.facts(known, "gemma", None, probe, plan.owners)
+        )
+        return numbers(engine.profile(probe, documents, plan, "texts", elsewhere=elsewhere, progress=progress))
+
+    return measured
+
+
+def measurers():
+    """Return the processes of actors that this process started."""
+    return [each for each in psutil.Process().children(recursive=True) if _title(each).startswith("ray::Measurer")]
+
+
+def _title(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_a_worker_that_is_killed_changes_nothing(subject):
+    """A worker that is killed at a random time is replaced; the profile is the same to the bit."""
+    wanted, killed = subject(), []
+
+    def kill():
+        while not (found := measurers()):
+            time.sleep(0.05)
+        time.sleep(random.uniform(2, 8))  # noqa: S311 - a time, no secret
+        killed.append(random.choice(found))  # noqa: S311
+        killed[0].kill()
+
+    with cluster.opened({"workers": "2"}) as workers:
+        assert (workers.count, workers.threads) == (2, 1)
+        threading.Thread(target=kill, daemon=True).start()
+        while not killed:
+            assert subject(workers) == wanted
+        assert subject(workers) == wanted
+    assert measurers() == []
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_a_machine_that_is_gone_changes_nothing(subject):
+    """Where a machine of two is gone in the middle of a run, the other one measures what is left, to the same bits."""
+    from ray.cluster_utils import Cluster
+
+    wanted = subject()
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = made.add_node(num_cpus=1)
+        made.wait_for_nodes()
+        with cluster.opened({"address": made.address, "workers": "2"}) as workers:
+            assert subject(workers) == wanted  # both are at work now
+
+            def progress(phase, done, total):
+                nonlocal node
+                if phase == "forward" and node is not None and done > total / 4:
+                    made.remove_node(node, allow_graceful=False)
+                    node = None
+
+            assert subject(workers, progress) == wanted
+            assert node is None
+    finally:
+        made.shutdown()
+
+
+@pytest.mark.cluster
+def test_the_command_measures_on_a_cluster_of_its_own(shell, neox, texts, tmp_path):
+    """The command gives with Ray what it gives without, says nothing of Ray's, and leaves no process behind."""
+    given = ["profile", "--model", neox, "--prompts", texts, "--metric", "norm-mean"]
+    here = shell(*given, "--out", tmp_path / "here", OMP_NUM_THREADS="1")
+    there = shell(
+        *given, "--executor", "ray", "--executor-option", "workers=2", "--out", tmp_path / "there", timeout=200
+    )
+    assert (here.code, there.code) == (0, 0), there.err
+    assert [line for line in there.err.splitlines() if line not in here.err] == []
+    assert (tmp_path / "here" / "arrays.safetensors").read_bytes() == (
+        tmp_path / "there" / "arrays.safetensors"
+    ).read_bytes()
