@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement weights
+.PHONY: chromium profile test test-real test-browser lint reference bench bench-statistics bench-agreement bench-scale weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -45,6 +45,9 @@ bench-statistics: $(VENV)/ready
 
 bench-agreement: $(VENV)/ready
 	$(BIN)/python benchmarks/agreement.py
+
+bench-scale: $(VENV)/ready
+	@for name in cost merging at_scale fleet; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)
