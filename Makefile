@@ -6,7 +6,8 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup runs_list page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser test-cluster lint reference bench bench-statistics bench-agreement bench-faults bench-workers weights
+.PHONY: chromium profile test test-real test-browser test-cluster lint reference \
+  bench bench-statistics bench-agreement bench-faults bench-workers bench-scale weights
 
 profile: $(VENV)/ready
 	$(BIN)/aniso profile --adapter gemma
@@ -54,6 +55,9 @@ bench-faults: $(VENV)/ready
 
 bench-workers: $(VENV)/ready $(WEIGHTS)/ready
 	ANISO_SMOLLM2=$(WEIGHTS) $(BIN)/python benchmarks/workers.py
+
+bench-scale: $(VENV)/ready
+	@for name in cost merging at_scale fleet; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # The environment is made once and again only when what goes into it changes.
 $(VENV)/ready: $(INPUTS)
