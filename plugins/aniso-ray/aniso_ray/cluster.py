@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +34,8 @@ def opened(options: Mapping[str, str]) -> Iterator[Actors]:
     count = _number(options, "workers", int)
     threads = _number(options, "threads-per-worker", int)
     gpus = _number(options, "gpus-per-worker", float)
-    ray, address = _ray(), options.get("address")
+    address = options.get("address")
+    ray = _ray(own=address is None)
     if gpus is None:
         gpus = float(_sees_gpu())
     with _connected(ray, address):
@@ -77,9 +79,13 @@ def _number(options: Mapping[str, str], name: str, kind: type[Any]) -> Any:
     return number
 
 
-def _ray() -> Any:
+def _ray(*, own: bool) -> Any:
+    """Return Ray, set up to be quiet and, with `own`, for a cluster that lets in the processes of this run alone."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # Ray listens to the whole network, whoever it lets in runs code, and it reads how to guard itself when it is loaded.
+    if own and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -99,9 +105,6 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
     try:
         if address is None:
-            # Ray listens to the whole network, and whoever it lets in runs code; so it lets in this process alone.
-            if "RAY_AUTH_MODE" not in os.environ:
-                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             ray.init(address="local", include_dashboard=False, **quiet)
         else:
             _require_answer(address)
