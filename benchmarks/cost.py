@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -233,7 +234,7 @@ def spectra() -> None:
     for side in SIDES:
         matrix = np.random.default_rng(0).standard_normal((side, side), dtype=np.float64)
         matrix = matrix + matrix.T
-        taken = seconds(lambda matrix=matrix: np.linalg.eigvalsh(matrix), 1 if side == SIDES[-1] else 3)
+        taken = seconds(partial(np.linalg.eigvalsh, matrix), 1 if side == SIDES[-1] else 3)
         rows.append((f"{side}", f"{taken:.3g}", f"{spectrum_operations(side) / taken / 1e9:.0f}"))
     record("Eigenvalues", ("width", "seconds", "Gflop/s"), rows, EIGEN_NOTE.format(single="one"))
 

@@ -11,6 +11,7 @@ import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 # Threads that wait for each other would measure what else runs on the machine.
@@ -183,7 +184,7 @@ def shard_times(rounds: int = 2) -> Floats:
         for at in range(0, len(documents), 4):
             plan = engine.Plan(metrics[:1], tokens=("all",), intervals=False)
             some = documents[at : at + 4]
-            taken.append(seconds(lambda plan=plan, some=some: engine.profile(probe, some, plan, "part")))
+            taken.append(seconds(partial(engine.profile, probe, some, plan, "part")))
     return np.array(taken) / statistics.median(taken)
 
 

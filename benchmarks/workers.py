@@ -12,6 +12,7 @@ import torch
 from results import Target, cells, record
 from subjects import smollm2, text_ids
 from timing import seconds
+from transformers import AutoTokenizer
 
 from aniso_core import engine
 from aniso_core.api import make_plan
@@ -73,10 +74,11 @@ def main(rounds: int = ROUNDS, kills: int = KILLS) -> None:
 def speeds(rounds: int) -> list[tuple[str, ...]]:
     """Return the rows of two workers against one, and of one against none."""
     probe = smollm2()
-    ids = text_ids(probe, TOKENS)
-    texts = [probe.tokenizer.decode(ids[at : at + _WINDOW]) for at in range(0, TOKENS, _WINDOW)]
-    documents = [Document(str(number), text) for number, text in enumerate(texts)]
     (path,) = Path(os.environ.get("ANISO_SMOLLM2", ".cache/smollm2")).rglob("*.gguf")
+    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    ids = text_ids(probe, TOKENS)
+    texts = [str(tokenizer.decode(ids[at : at + _WINDOW])) for at in range(0, TOKENS, _WINDOW)]
+    documents = [Document(str(number), text) for number, text in enumerate(texts)]
     subject = Subject("auto", probe, ModelRequest(str(path), device="cpu", dtype="float32"), documents, SHARD)
     one_over_two, one_over_none = [], []
     for _ in range(rounds):
@@ -119,7 +121,8 @@ def numbers(profile: Profile) -> tuple[object, ...]:
     """Return all that a profile holds but when it was made."""
     timeless = replace(profile.provenance, seconds=0.0, started="")
     bare = replace(profile, provenance=timeless, spectra=(), pseudo=(), arrays=())
-    return encode(bare), [each.values.tobytes() for each in (*profile.spectra, *profile.arrays)]
+    kept = [*(each.values for each in profile.spectra), *(each.values for each in profile.arrays)]
+    return encode(bare), [values.tobytes() for values in kept]
 
 
 if __name__ == "__main__":

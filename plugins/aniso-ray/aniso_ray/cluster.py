@@ -83,7 +83,7 @@ def _ray(*, own: bool) -> Any:
     """Return Ray, set up to be quiet and, with `own`, for a cluster that lets in the processes of this run alone."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    # Ray listens to the whole network, whoever it lets in runs code, and it reads how to guard itself when it is loaded.
+    # Ray listens to the whole network, whoever it lets in runs code, and it reads its guard when it is loaded.
     if own and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
