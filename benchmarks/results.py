@@ -18,7 +18,8 @@ _TITLE = """\
 # Results
 
 Written by `make bench`, `make bench-statistics` (error rates), `make bench-agreement` (other packages), `make
-bench-faults` (killed runs) and `make bench-workers` (Ray); times are medians, and ratios compare what ran side by side.
+bench-faults` (killed runs), `make bench-workers` (Ray) and `make bench-scale` (costs); times are medians, and ratios
+compare what ran side by side.
 """
 
 
