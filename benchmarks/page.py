@@ -21,7 +21,7 @@ from aniso_core.contracts import ModelRequest
 from aniso_core.plugins import registry
 from aniso_core.tokens import TOKEN_SETS
 
-ROUNDS = 5
+ROUNDS = 3
 LAYERS, WIDTH, MANY = 32, 128, 200
 SIZE, OPEN, DRAW = Target("at most", 1.5), Target("at most", 2), Target("at most", 5)
 DEEP, BOTH, ALL = f"a run of {LAYERS + 1} states", "two such runs", f"{MANY} runs of the tiny model"
