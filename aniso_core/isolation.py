@@ -141,9 +141,22 @@ def _watch(thread: int, over: threading.Event) -> None:
         )
 
 
+class _Printed(io.StringIO):
+    """Stands for stdout; what threads print that were there before goes where it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stdout = sys.stdout
+        self._others = {*threading.enumerate()} - {threading.current_thread()}
+
+    def write(self, text: str) -> int:
+        """Keep text, or pass it on."""
+        return self._stdout.write(text) if threading.current_thread() in self._others else super().write(text)
+
+
 @contextlib.contextmanager
 def _hearing(tell: Callable[[str], object]) -> Iterator[None]:
-    printed = io.StringIO()
+    printed = _Printed()
     caught: list[warnings.WarningMessage] = []
     try:
         with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as caught:

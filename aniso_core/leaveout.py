@@ -135,14 +135,16 @@ class Remainders:
         rest = np.maximum(total - self.traces - np.add.reduceat(sizes, starts), 0)
         # tr SG sums to tr S^2 over units, so what factors leave of it belongs to the rests.
         tail = max(squares - weighted.sum() + moves.sum(), 0.0) / max(rest.sum(), _TINY)
+        # The mean of the eigenvalues outside the span, each weighted by itself.
+        smaller = max(squares - values @ values, 0.0) / max(total - values.sum(), _TINY)
         taken = np.add.reduceat(along[:, :, None] * along[:, None, :], starts)
         found, vectors = np.linalg.eigh(np.diag(values) - taken)
         highest, first = found[:, -1], vectors[..., -1]
-        # What M v has outside the span bends the eigenvector; its second order is |r|^2 / (lambda_1 - tail).
+        # What M v has outside the span bends the eigenvector; its second order is |r|^2 / (lambda_1 - a smaller one).
         weights = (along * np.repeat(first, np.diff(self.edges), axis=0)).sum(axis=1)
         bends = np.add.reduceat(out * weights[:, None], starts)
         bends -= (bends @ span) @ span.T
-        top = highest + (bends**2).sum(axis=1) / np.maximum(np.maximum(highest - tail, highest / 2), _TINY)
+        top = highest + (bends**2).sum(axis=1) / np.maximum(np.maximum(highest - smaller, highest / 2), _TINY)
         own = np.array([((mine @ mine.T) ** 2).sum() for mine in map(self.of_unit, range(len(starts)))])
         outside = np.add.reduceat(sizes - (along**2).sum(axis=1), starts)
         own += self.missed + 2 * rest * outside / max(whole.width - len(values), 1)
@@ -155,15 +157,16 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     parts = whole.held
     if parts is None or len(parts.units) == 1:
         return {}
-    count, linear, square, missed, quartic, unit_sum, norm_sum, norm_square = (
+    count, linear, between, square, missed, quartic, unit_sum, norm_sum, norm_square = (
         getattr(parts, name).cpu().numpy()
-        for name in ("count", "linear", "square", "missed", "quartic", "unit_sum", "norm_sum", "norm_square")
+        for name in ("count", "linear", "between", "square", "missed", "quartic", "unit_sum", "norm_sum", "norm_square")
     )
     left = (whole.count - count).round()
     owner, factors = parts.owner.cpu().numpy(), parts.factors.cpu().numpy().astype(np.float64)
     # What leaves with a unit: its scatter about the mean of all, and the move of the mean.
-    owners = np.concatenate([owner, np.arange(len(count))])
-    out = np.concatenate([factors, linear / np.sqrt(left)[:, None]])
+    own = np.arange(len(count))
+    owners = np.concatenate([owner, own, own])
+    out = np.concatenate([factors, between, linear / np.sqrt(left)[:, None]])
     order = np.argsort(owners, kind="stable")
     traces = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)
     divisors = np.maximum(left - 1, 1)
@@ -207,15 +210,16 @@ def cross_fit_share(whole: Moments) -> float:
         message = f"two halves need {_LEAST_UNITS} documents"
         raise UndefinedMetricError(message)
     owner, factors = parts.owner.cpu().numpy(), parts.factors.cpu().numpy().astype(np.float64)
-    count, linear, square = (getattr(parts, name).cpu().numpy() for name in ("count", "linear", "square"))
+    names = ("count", "linear", "between", "square")
+    count, linear, between, square = (getattr(parts, name).cpu().numpy() for name in names)
     half = np.argsort(np.argsort(parts.units)) % 2
     halves = []
     for side in (0, 1):
         mine = half == side
         number, total = count[mine].sum(), linear[mine].sum(axis=0)
         move = total / np.sqrt(number)
-        rows = factors[mine[owner]]
-        # Kept states are about the mean of all; the half's own mean is one factor with the opposite sign.
+        rows = np.concatenate([factors[mine[owner]], between[mine]])
+        # Means of units are about the mean of all; the half's own mean is one factor with the opposite sign.
         halves.append((rows, move, square[mine].sum() - move @ move))
     found = []
     for (rows, move, _), (others, other_move, variance) in (halves, halves[::-1]):

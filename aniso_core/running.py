@@ -169,8 +169,7 @@ def _of_many(sums: "Sums", more: "Rows", runs: "Runs", peak: tuple[float, float]
 def _parts(sums: "Sums", rows: "torch.Tensor", runs: "Runs", centre: "torch.Tensor") -> "Parts":
     from aniso_core.unitsums import joined, parts_of_rows
 
-    parts = [*sums.parts(centre), *([parts_of_rows(rows, runs, centre)] if runs else [])]
-    return parts[0] if len(parts) == 1 else joined(parts)
+    return joined([*sums.parts(centre), *([parts_of_rows(rows, runs, centre)] if runs else [])])
 
 
 def _peak(states: "torch.Tensor", known: float) -> tuple[float, float]:

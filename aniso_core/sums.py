@@ -9,7 +9,7 @@ from torch import Tensor
 from aniso_core.kernels import for_products
 from aniso_core.memory import room
 from aniso_core.tokens import Runs
-from aniso_core.unitsums import Parts, UnitSums
+from aniso_core.unitsums import Parts, UnitSums, joined
 
 _BLOCK_WIDTH = 128
 _MOST_BLOCKS = 8
@@ -47,7 +47,8 @@ class Sums:
         self._weighted = rows.new_zeros((3, width), dtype=torch.float64)
         self._scalars = rows.new_zeros(4, dtype=torch.float64)
         self._blocks = [rows.new_zeros((stop - start, stop), dtype=torch.float64) for start, stop in _block_rows(width)]
-        self._units = [UnitSums(self.shift, self.norm_shift, rows)] if by_unit else []
+        self._units = UnitSums(self.shift, self.norm_shift, rows) if by_unit else None
+        self._merged: Parts | None = None
 
     @property
     def mean(self) -> Tensor:
@@ -68,16 +69,16 @@ class Sums:
     def add(self, rows: Tensor, norms: Tensor, runs: Runs = ()) -> None:
         """Take in rows float[n, d], their norms and runs; all of them, or none where memory runs out."""
         width = rows.shape[1]
-        more = self._units[0].columns if self._units else 3
+        more = 3 if self._units is None else self._units.columns
         wide = room("sums", rows, (len(rows), width + more))
         centred = torch.sub(rows, self.shift, out=wide[:, :width])
         square = torch.linalg.vector_norm(centred, dim=1).square_()
         inverse = torch.where(norms > 0, norms, torch.inf).reciprocal_()
         for column, weight in zip(range(width, width + 3), (square, 1.0, inverse), strict=True):
             wide[:, column] = weight
-        if self._units:
+        if self._units is not None:
             with for_products(wide):
-                self._units[0].weigh(wide, norms)
+                self._units.weigh(wide, norms)
         sums = wide[:, : width + 3]
         products, weighted = _products(sums, width) if self._half is None else self._half_products(sums, width)
         weighted = weighted.double()
@@ -87,9 +88,9 @@ class Sums:
         weighted[2] += self.shift.double() * inverse.sum(dtype=torch.float64)
         length, offset = square.double(), norms.double() - self.norm_shift
         scalars = torch.stack([length.sum(), length @ length, offset.sum(), offset @ offset])
-        if self._units:
+        if self._units is not None:
             with for_products(wide):
-                self._units[0].add(wide, runs)
+                self._units.add(wide, runs)
         self.count += len(rows)
         self._weighted += weighted
         self._scalars += scalars
@@ -98,7 +99,7 @@ class Sums:
 
     def _start_again(self, rows: Tensor, norms: Tensor, runs: Runs) -> None:
         """Take rows in about their own mean, which lies so far from the shift that they would lose digits about it."""
-        fresh = type(self)(rows, norms, self._half, by_unit=bool(self._units))
+        fresh = type(self)(rows, norms, self._half, by_unit=self._units is not None)
         fresh.add(rows, norms, runs)
         self.__dict__.update(fresh.merged(self).__dict__)
 
@@ -122,7 +123,7 @@ class Sums:
         twin = self._like()
         twin._weighted, twin._scalars = self._weighted.clone(), self._scalars.clone()
         twin._blocks = [block.clone() for block in self._blocks]
-        twin._units = [units.copy() for units in self._units]
+        twin._units = self._units and self._units.copy()
         return twin
 
     def merged(self, other: Self) -> Self:
@@ -141,7 +142,8 @@ class Sums:
                 other._scalars[3] + 2 * offset * other._scalars[2] + other.count * offset**2,
             ]
         )
-        both._units += [units.copy() for units in other._units]
+        merged = [*([self._merged] if self._merged else []), *other.parts(self.shift.double())]
+        both._merged = joined(merged).compact() if merged else None
         left, right = other._moved(delta)
         for (start, stop), block, theirs in zip(_block_rows(len(linear)), both._blocks, other._blocks, strict=True):
             block.add_(theirs).addmm_(left[:, start:stop].T, right[:, :stop])
@@ -167,11 +169,12 @@ class Sums:
     @property
     def knows_units(self) -> bool:
         """Whether it was kept what each unit holds."""
-        return bool(self._units)
+        return self._units is not None
 
     def parts(self, centre: Tensor) -> list[Parts]:
-        """Return what each unit holds of the sums about `centre`, as often as merges left it apart."""
-        return [units.parts(centre) for units in self._units]
+        """Return what each unit holds of the sums about `centre`: of what was added, and of what was merged in."""
+        own = [] if self._units is None else [self._units.parts(centre)]
+        return [*own, *([self._merged.about(self.shift.double() - centre)] if self._merged else [])]
 
     def _moved(self, delta: Tensor) -> tuple[Tensor, Tensor]:
         """Return factors u, v float64[3, d] such that cc' about a centre `delta` further back is cc' + u'v."""

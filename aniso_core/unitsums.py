@@ -2,16 +2,19 @@
 
 A document's scatter is d x d, too much to keep for each. Kept are its mean and the products B = U'G of the scatter G
 about it with a few directions U, so that G is close to B'(BU)^+ B (Nystrom): exact along U, and what is left out is
-known by its trace. docs/statistics.md says how near that comes.
+known by its trace. Where sums are merged, factors of a document's scatters are joined and the smallest let go, so that
+what is kept does not grow with the number of merges. docs/statistics.md says how near that comes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate, pairwise
 from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from aniso_core.memory import Rows
 from aniso_core.tokens import Runs
@@ -21,6 +24,7 @@ _NARROW = 64  # width up to which there are as many directions as the states hav
 _MORE = 4  # directions more than wanted that the search for them carries along
 _ROUNDS = 3
 _NOISE = 1e-6  # relative to a unit's largest eigenvalue along U: below it lies rounding of float32
+_FACTORS = 8  # of a unit's scatter that are kept over merges
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,23 +33,64 @@ class Parts:
 
     `units` names them; `count` [u]; `linear` [u, d], sum of c = x - centre; `square` [u], of |c|^2; `quartic` [u], of
     |c|^4, up to a factor that all units share; `unit_sum` [u, d], of x / |x|; `norm_sum` and `norm_square` [u], of |x|
-    and |x|^2. `factors` float32[m, d] with `owner` int64[m], an index into the units: the scatter G of a unit about the
-    centre is F'F of its factors F and, where not `exact`, a rest, whose trace is what `square` leaves to it; `missed`
-    [u] estimates tr G^2 - tr (F'F)^2.
+    and |x|^2. `factors` float32[m, d] with `owner` int64[m], an index into the units: the scatter G of a unit about its
+    own mean is F'F of its factors F and, where not `exact`, a rest, whose trace is what `square` leaves to it; `probed`
+    [u, r, d] is G times each of r random directions.
     """
 
     units: tuple[int, ...]
     count: Tensor
     linear: Tensor
     square: Tensor
-    missed: Tensor
     quartic: Tensor
     unit_sum: Tensor
     norm_sum: Tensor
     norm_square: Tensor
     factors: Tensor
     owner: Tensor
+    probed: Tensor
     exact: bool
+
+    @property
+    def between(self) -> Tensor:
+        """What the mean of each unit adds to its scatter about the centre, as a factor: float64[u, d]."""
+        return self.linear / self.count.sqrt()[:, None]
+
+    @property
+    def missed(self) -> Tensor:
+        """Estimates of tr G^2 - tr (F'F)^2, float64[u]."""
+        if self.exact:
+            return torch.zeros_like(self.count)
+        factors = self.factors.double()
+        caught = _summed(_outer(factors @ _probes(factors), factors), self.owner, len(self.units))
+        lacking = (self.probed.square() - caught.square()).sum(dim=2)
+        return lacking.mean(dim=1).clamp_min(0)
+
+    def about(self, back: Tensor) -> Self:
+        """Return the sums about a centre that lies `back` float64[d] from this one, against its direction."""
+        square = self.square + 2 * self.linear @ back + self.count * (back @ back)
+        return replace(self, linear=self.linear + self.count[:, None] * back, square=square)
+
+    def compact(self) -> Self:
+        """Return the sums with the largest factors of each unit, a fixed number at most."""
+        width = self.factors.shape[1]
+        most = width if width <= _NARROW else _FACTORS
+        sizes = torch.bincount(self.owner, minlength=len(self.units))
+        over = (sizes > most)[self.owner]
+        if not bool(over.any()):
+            return self
+        order = torch.argsort(self.owner[over], stable=True)
+        full = (sizes > most).nonzero().flatten()
+        many = pad_sequence([*torch.split(self.factors[over][order], sizes[full].tolist())], batch_first=True).double()
+        if width <= _NARROW:
+            few = torch.linalg.qr(many, mode="r").R
+        else:
+            few = torch.linalg.eigh(many @ many.mT).eigenvectors[:, :, -most:].mT @ many
+        return replace(
+            self,
+            factors=torch.cat([self.factors[~over], few.flatten(0, 1).float()]),
+            owner=torch.cat([self.owner[~over], full.repeat_interleave(most)]),
+        )
 
 
 class UnitSums:
@@ -105,31 +150,24 @@ class UnitSums:
         linear, unit_sum, *products = held[:, :, :width].double().unbind(dim=1)
         square, count, inverse = held[:, 0, width : width + 3].double().unbind(dim=1)
         offset, offsets, fourth = held[:, 0, -3:].double().unbind(dim=1)
-        delta = self.shift.double() - centre
-        moved = linear + count[:, None] * delta
-        # The mean's part of the scatter is known; the rest is about the unit's own mean, whatever the centre.
-        between = (moved / count.sqrt()[:, None])[:, None]
+        # About the unit's own mean, whatever the centre.
         mean = linear / count[:, None]
         within = torch.stack(products, dim=1) - (linear @ self._both.double())[:, :, None] * mean[:, None]
-        along, probed = within[:, : basis.shape[1]], within[:, basis.shape[1] :]
-        inner = _factors(along, basis)
-        factors = torch.cat([between, inner], dim=1)
-        caught = (inner @ self.probes.double()).mT @ inner
-        missed = (probed.square().sum(dim=2) - caught.square().sum(dim=2)).sum(dim=1) / max(probed.shape[1], 1)
+        factors = _factors(within[:, : basis.shape[1]], basis)
         return Parts(
             units=tuple(self._slots),
             count=count,
-            linear=moved,
-            square=square + 2 * linear @ delta + count * (delta @ delta),
-            missed=missed.clamp_min(0),
+            linear=linear,
+            square=square,
             quartic=fourth,
             unit_sum=unit_sum + inverse[:, None] * self.shift.double(),
             norm_sum=offset + count * self.norm_shift,
             norm_square=offsets + 2 * self.norm_shift * offset + count * self.norm_shift**2,
             factors=factors.flatten(0, 1).float(),
-            owner=torch.arange(len(count), device=delta.device).repeat_interleave(factors.shape[1]),
+            owner=torch.arange(len(count), device=factors.device).repeat_interleave(factors.shape[1]),
+            probed=within[:, basis.shape[1] :],
             exact=basis.shape[1] == width,
-        )
+        ).about(self.shift.double() - centre)
 
 
 def parts_of_rows(rows: Tensor, runs: Runs, centre: Tensor) -> Parts:
@@ -143,42 +181,68 @@ def parts_of_rows(rows: Tensor, runs: Runs, centre: Tensor) -> Parts:
     inverse = torch.where(norms > 0, norms, torch.inf).reciprocal()
 
     def summed(values: Tensor) -> Tensor:
-        return values.new_zeros((len(units), *values.shape[1:])).index_add_(0, owner, values)
+        return _summed(values, owner, len(units))
 
+    count, linear = summed(torch.ones_like(norms)), summed(centred)
+    factors = centred - (linear / count[:, None])[owner]
     return Parts(
         units=units,
-        count=summed(torch.ones_like(norms)),
-        linear=summed(centred),
+        count=count,
+        linear=linear,
         square=summed(square),
-        missed=torch.zeros(len(units), dtype=torch.float64, device=rows.device),
         quartic=summed(square**2),
         unit_sum=summed(inverse[:, None] * states),
         norm_sum=summed(norms),
         norm_square=summed(norms**2),
-        factors=centred.float(),
+        factors=factors.float(),
         owner=owner,
+        probed=summed(_outer(factors @ _probes(factors), factors)),
         exact=True,
     )
 
 
 def joined(parts: Sequence[Parts]) -> Parts:
     """Return the sums of all parts together, about their common centre."""
-    units = tuple(sorted({unit for part in parts for unit in part.units}))
+    return reduce(_joined, parts)
+
+
+def _joined(one: Parts, other: Parts) -> Parts:
+    units = tuple(sorted({*one.units, *other.units}))
     slots = {unit: slot for slot, unit in enumerate(units)}
-    places = [torch.tensor([slots[unit] for unit in part.units], device=part.owner.device) for part in parts]
+    device = one.owner.device
+    places = [torch.tensor([slots[unit] for unit in part.units], device=device) for part in (one, other)]
 
     def summed(name: str) -> Tensor:
-        first: Tensor = getattr(parts[0], name)
-        total = first.new_zeros((len(units), *first.shape[1:]))
-        for part, place in zip(parts, places, strict=True):
-            total.index_add_(0, place, getattr(part, name))
-        return total
+        mine, theirs = (_summed(getattr(p, name), at, len(units)) for p, at in zip((one, other), places, strict=True))
+        return mine + theirs
 
-    owner = torch.cat([place[part.owner] for part, place in zip(parts, places, strict=True)])
-    sums = ("count", "linear", "square", "missed", "quartic", "unit_sum", "norm_sum", "norm_square")
-    factors = torch.cat([part.factors for part in parts])
-    exact = all(part.exact for part in parts)
-    return Parts(units=units, **{name: summed(name) for name in sums}, factors=factors, owner=owner, exact=exact)
+    # What lies between the means of a unit's two parts.
+    shared = [unit for unit in one.units if unit in set(other.units)]
+    mine, theirs = (torch.tensor([p.units.index(u) for u in shared], dtype=torch.int64) for p in (one, other))
+    mine, theirs = mine.to(device), theirs.to(device)
+    count, more = one.count[mine], other.count[theirs]
+    apart = one.linear[mine] / count[:, None] - other.linear[theirs] / more[:, None]
+    apart *= (count * more / (count + more)).sqrt()[:, None]
+    probed = summed("probed").index_add_(0, places[0][mine], _outer(apart @ _probes(apart), apart))
+    sums = ("count", "linear", "square", "quartic", "unit_sum", "norm_sum", "norm_square")
+    return Parts(
+        units=units,
+        **{name: summed(name) for name in sums},
+        factors=torch.cat([one.factors, other.factors, apart.float()]),
+        owner=torch.cat([places[0][one.owner], places[1][other.owner], places[0][mine]]),
+        probed=probed,
+        exact=one.exact and other.exact,
+    )
+
+
+def _summed(values: Tensor, owner: Tensor, number: int) -> Tensor:
+    """Return the sums of rows by the number of their owner."""
+    return values.new_zeros((number, *values.shape[1:])).index_add_(0, owner, values)
+
+
+def _outer(along: Tensor, rows: Tensor) -> Tensor:
+    """Return float[n, r, d], each row times its coordinates along r directions."""
+    return along[:, :, None] * rows[:, None]
 
 
 def _leading(centred: Tensor) -> Tensor:
@@ -200,8 +264,8 @@ def _probes(rows: Tensor) -> Tensor:
 
 
 def _random(like: Tensor, columns: int) -> Tensor:
-    generator = torch.Generator(device=like.device).manual_seed(0)
-    return torch.randn((like.shape[1], columns), generator=generator, dtype=like.dtype, device=like.device)
+    """Return random numbers float[d, columns], the same ones for all states of that width."""
+    return torch.randn((like.shape[1], columns), generator=torch.Generator().manual_seed(0)).to(like)
 
 
 def _factors(products: Tensor, basis: Tensor) -> Tensor:

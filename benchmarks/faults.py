@@ -28,6 +28,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from results import record
+from same import contents
 
 from aniso_core.api import make_plan
 from aniso_core.cli import main as aniso
@@ -219,16 +220,6 @@ def place(folder: Path) -> str:
     if list(unfinished.glob(".*.tmp")):
         return "storing a state"
     return "between states" if list(unfinished.glob("state-*")) else "before a state"
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    """Return the files of a run by name, without when it was measured and how long that took."""
-    held = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    for name in ("run.json", "profile.json"):
-        made = json.loads(held[name])
-        made["provenance"] |= {"started": "", "seconds": 0}
-        held[name] = json.dumps(made).encode()
-    return held
 
 
 def _attempt(

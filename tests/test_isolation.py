@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -236,6 +237,21 @@ def test_what_is_said_of_stored_runs_is_named(install, aniso, good_run, tmp_path
     install(reporter("print('drawn') or []"), distribution="another-thing", point="another")
     ran = aniso("report", good_run, "--out", tmp_path / "drawn")
     assert "Note: the reporter strange (another-thing 1.0) printed: drawn" in ran.err
+
+
+def test_what_other_threads_print_is_none_of_a_plugins(capsys):
+    """A plugin's own threads are heard, those that ran before it print as ever."""
+    told, begin, over = [], threading.Event(), threading.Event()
+    other = threading.Thread(target=lambda: (begin.wait(), sys.stdout.write("of another\n"), over.set()))
+    other.start()
+    with isolation.isolated(told.append):
+        begin.set()
+        over.wait()
+        own = threading.Thread(target=print, args=("its own",))
+        own.start()
+        own.join()
+    other.join()
+    assert (told, capsys.readouterr().out) == (["printed: its own"], "of another\n")
 
 
 def test_a_flood_is_cut_and_warnings_for_authors_are_not_told(install, measure):

@@ -1,21 +1,24 @@
 """The executor `ray`: its options, what it does when workers die, and real clusters on this machine."""
 
+import json
 import random
 import socket
 import threading
 import time
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+from same import contents
 from test_shards import numbers
 
-from aniso_core import AnisoError, engine, working
+from aniso_core import AnisoError, engine, store, working
 from aniso_core.api import make_plan
 from aniso_core.contracts import ModelRequest
-from aniso_core.executing import Elsewhere, Part, Task
+from aniso_core.executing import Ahead, Elsewhere, Part, Task
 from aniso_core.plugins import registry
 from aniso_ray import actors, cluster
 
@@ -251,6 +254,80 @@ def test_a_machine_that_is_gone_changes_nothing(subject):
             assert node is None
     finally:
         made.shutdown()
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_a_sweep_outlives_a_machine(aniso, tmp_path, monkeypatch):
+    """A sweep on a cluster of two machines, one of which is gone in its first run, gives the files of one without."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr("aniso_core.cli.profile.make_plan", partial(make_plan, shard_tokens=300))
+    torch.set_num_threads(1)
+    documents = registry().prompts("library128").load()
+    for number in range(2):
+        lines = [json.dumps({"id": d.id, "text": d.text}) for d in documents[8 * number : 8 * number + 8]]
+        (tmp_path / f"{number}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    file = tmp_path / "two.toml"
+    file.write_text(
+        'metric = ["norm-mean", "top-eigenvalue-share"]\nhypothesis = ["norm-uniformity"]\n'
+        '[sweep]\nadapter = "gemma"\nprompts = ["0.jsonl", "1.jsonl"]\n',
+        encoding="utf-8",
+    )
+    here = aniso("sweep", file, "--out", tmp_path / "here")
+    assert here.code == 0, here.err
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes = []
+    take = Ahead.take
+
+    def taken(ahead, batch_tokens):
+        part = take(ahead, batch_tokens)
+        while nodes:  # the second shard may be under way there
+            made.remove_node(nodes.pop(), allow_graceful=False)
+        return part
+
+    monkeypatch.setattr(Ahead, "take", taken)
+    try:
+        nodes.append(made.add_node(num_cpus=1))
+        made.wait_for_nodes()
+        options = ["--executor", "ray", "--executor-option", f"address={made.address}"]
+        there = aniso("sweep", file, "--out", tmp_path / "there", *options, "--executor-option", "workers=2")
+        assert (there.code, nodes) == (0, []), there.err
+    finally:
+        made.shutdown()
+    runs = sorted(path.name for path in (tmp_path / "here").iterdir() if path.is_dir())
+    assert len(runs) == 2
+    for run in runs:
+        wanted, got = contents(tmp_path / "here" / run), contents(tmp_path / "there" / run)
+        assert [name for name in wanted | got if wanted.get(name) != got.get(name)] == []
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+def test_the_death_of_a_worker_is_said_in_a_sentence(aniso, tmp_path, monkeypatch):
+    """It is said on stderr by aniso alone, and no part of what a plugin said; stdout holds the result."""
+    torch.set_num_threads(1)
+    monkeypatch.setattr("aniso_core.cli.profile.make_plan", partial(make_plan, shard_tokens=300))
+    take, killed = Ahead.take, []
+
+    def taken(ahead, batch_tokens):
+        part = take(ahead, batch_tokens)
+        if not killed:
+            killed.append(measurers()[0])
+            killed[0].kill()
+        return part
+
+    monkeypatch.setattr(Ahead, "take", taken)
+    ran = aniso(
+        *("profile", "--adapter", "gemma", "--hypothesis", "norm-uniformity", "--json"),
+        *("--executor", "ray", "--executor-option", "workers=2", "--out", tmp_path / "run"),
+    )
+    assert ran.code == 0, ran.err
+    assert killed
+    assert "A worker of Ray died; what it was measuring is measured again." in ran.err
+    assert "raylet" not in ran.out + ran.err
+    assert json.loads(ran.out)["run"] == str(tmp_path / "run")
+    assert store.load(tmp_path / "run").remarks == ()
 
 
 @pytest.mark.cluster

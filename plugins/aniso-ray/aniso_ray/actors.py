@@ -121,6 +121,8 @@ class Actors:
             part = self._ray.get(actor.measure.remote(asked.job, asked.task))
         except self._gone as error:
             if asked.tries < _TRIES:
+                if not self._closed:
+                    sys.stderr.write("A worker of Ray died; what it was measuring is measured again.\n")
                 self._put(asked)
             else:
                 message = f"A worker died {_TRIES} times over shard {asked.task.number}: {said(error).rstrip('.')}."

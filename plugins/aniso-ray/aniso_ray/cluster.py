@@ -7,8 +7,9 @@ import os
 import secrets
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from aniso_core.errors import AnisoError
@@ -116,9 +117,31 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         message = f"Ray has no cluster {where} that this process can use: {said(error).rstrip('.')}."
         raise AnisoError(message) from error
     try:
-        yield
+        with redirect_stdout(_WithoutRay(sys.stdout)):
+            yield
     finally:
         ray.shutdown()
+
+
+class _WithoutRay:
+    """Stands for stdout, where results go; what threads of Ray print of workers that died is left out.
+
+    Ray has no setting for that, and the run says it in its own words.
+    """
+
+    def __init__(self, stdout: Any) -> None:
+        self._stdout = stdout
+
+    def write(self, text: str) -> int:
+        """Write text, or leave it out."""
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        written: int = self._stdout.write(text)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the same in all else."""
+        return getattr(self._stdout, name)
 
 
 def _require_answer(address: str) -> None:
