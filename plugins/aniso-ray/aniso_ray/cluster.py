@@ -7,9 +7,8 @@ import os
 import secrets
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from typing import Any
 
 from aniso_core.errors import AnisoError
@@ -24,6 +23,7 @@ _SETTINGS = bytes([4])
 """How a connection of gRPC begins, and the kind of frame that its other end begins with."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of workers that died the run tells in its own words, and not on stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without GPUs sees none; said, or Ray warns of a change
 }
 """Settings of Ray, by environment variable, where the user made none."""
@@ -117,31 +117,9 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         message = f"Ray has no cluster {where} that this process can use: {said(error).rstrip('.')}."
         raise AnisoError(message) from error
     try:
-        with redirect_stdout(_WithoutRay(sys.stdout)):
-            yield
+        yield
     finally:
         ray.shutdown()
-
-
-class _WithoutRay:
-    """Stands for stdout, where results go; what threads of Ray print of workers that died is left out.
-
-    Ray has no setting for that, and the run says it in its own words.
-    """
-
-    def __init__(self, stdout: Any) -> None:
-        self._stdout = stdout
-
-    def write(self, text: str) -> int:
-        """Write text, or leave it out."""
-        if threading.current_thread().name.startswith("ray_"):
-            return len(text)
-        written: int = self._stdout.write(text)
-        return written
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the same in all else."""
-        return getattr(self._stdout, name)
 
 
 def _require_answer(address: str) -> None:
