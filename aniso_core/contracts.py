@@ -56,7 +56,8 @@ class Statistic(Protocol):
 
     A result with a method `without_each()` gives its metrics intervals: it returns the results without each unit of
     uncertainty, by unit. Units are those of `Tokens.runs`, not documents: where there are more than 64 documents, or
-    texts repeat, a unit is several of them.
+    texts repeat, a unit is several of them. Where a longer text has coarser units, `aniso extend` asks such a statistic
+    for `regrouped(size)`: the same statistic with unit // size in place of each unit, itself left as it was.
     """
 
     def update(self, tokens: Tokens) -> None:

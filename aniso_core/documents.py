@@ -48,10 +48,16 @@ def units_of(documents: Sequence[Document]) -> list[int]:
     """
     first: dict[str, int] = {}
     own = [first.setdefault(document.text, len(first)) for document in documents]
-    size = 1
-    while -(-len(first) // size) > _MOST_UNITS:
-        size *= 2
+    size = group_size(documents)
     return [unit // size for unit in own]
+
+
+def group_size(documents: Sequence[Document]) -> int:
+    """Return how many texts are one unit of uncertainty: 1, or a power of two where there are more than 64."""
+    texts, size = len({document.text for document in documents}), 1
+    while -(-texts // size) > _MOST_UNITS:
+        size *= 2
+    return size
 
 
 def check_documents(documents: Sequence[Document]) -> list[Document]:

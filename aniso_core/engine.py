@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from aniso_core import standing, store
 from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Reporter
-from aniso_core.documents import units_of
+from aniso_core.documents import group_size, units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
 from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
@@ -37,6 +37,7 @@ from aniso_core.text import is_file_name, nearest_first, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
     Document,
+    Tokenized,
     Window,
     check_token_sets,
     ids_sha256,
@@ -46,7 +47,9 @@ from aniso_core.tokens import (
 if TYPE_CHECKING:
     from aniso_core.batches import Batch
     from aniso_core.executing import Ahead, Elsewhere, Part
+    from aniso_core.extending import Earlier
     from aniso_core.intake import Share
+    from aniso_core.statefile import Reached
     from aniso_core.unfinished import Unfinished
 
 _FULL = 0.95
@@ -95,11 +98,13 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     *,
     progress: Progress = unheard,
     unfinished: "Unfinished | None" = None,
+    earlier: "Earlier | None" = None,
     elsewhere: "Elsewhere | None" = None,
 ) -> Profile:
     """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
 
-    Shards are measured `elsewhere`, or here where there is no such place; the profile is the same to the bit.
+    Where nothing is there yet it begins with what an `earlier` run kept, whose documents are the first of these. Shards
+    are measured `elsewhere`, or here where there is no such place. The profile is the same to the bit.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
@@ -112,14 +117,21 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     empty = partial(Fold, plan.metrics, ids, units, plan.time_limit, plan.owners)
     fold = empty()
     from aniso_core import kernels
-    from aniso_core.unfinished import Reached
+    from aniso_core.statefile import Reached
 
+    shards = cut(tokenized.windows, plan.shard_tokens)
+    full = sum(shard.tokens >= plan.shard_tokens for shard in shards)
     came = Reached(0, 0, tokenized.count, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"), {})
     if unfinished is not None:
         unfinished.agree({"token ids": ids_sha256(tokenized.windows)})
-        came = unfinished.restore(fold, probe.info.device) or came
+        found = unfinished.restore(fold, probe.info.device)
+        if found is None and earlier is not None:
+            found = _from_earlier(earlier, fold, tokenized, documents, probe.info.device)
+        came = found or came
         kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
-    left = cut(tokenized.windows, plan.shard_tokens)[came.shards :]
+        if came.shards == full:
+            unfinished.settle(fold, came)
+    left = shards[came.shards :]
     done, batch_tokens = came.tokens, came.batch_tokens
 
     def heard(tokens: int) -> None:
@@ -147,6 +159,8 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
                     seconds=came.seconds + time.monotonic() - clock,
                     kernels={str(width): (each.error, each.speedup) for width, each in kernels.found.items()},
                 )
+                if reached.shards == full:
+                    unfinished.settle(fold, reached)
                 unfinished.keep(fold, reached)
     measured = fold.ask(sites, plan.tokens, partial(progress, "spectra"))
     texts = Counter(document.text for document in documents)
@@ -182,6 +196,19 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
         pseudo=measured.pseudo,
         arrays=measured.arrays,
     )
+
+
+def _from_earlier(
+    earlier: "Earlier", fold: Fold, tokenized: Tokenized, documents: Sequence[Document], device: str
+) -> "Reached":
+    """Put into an empty fold what an earlier run keeps; return how far that had come of this text."""
+    own = len(earlier.documents)
+    earlier.agree({"token ids": ids_sha256(window for window in tokenized.windows if window.document < own)})
+    reached = earlier.restore(fold, device)
+    size = group_size(documents) // group_size(earlier.documents)
+    if fold.units and size > 1:
+        fold.regroup(size)
+    return replace(reached, total=tokenized.count)
 
 
 def _check(plan: Plan) -> None:

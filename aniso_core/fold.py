@@ -261,6 +261,33 @@ class Fold:
         self._failed |= failed
         self._said |= told
 
+    def regroup(self, size: int) -> None:
+        """Take every `size` units of uncertainty for one, as a longer text has them.
+
+        Raises AnisoError, naming the metric, where a statistic tells units apart and cannot join them.
+        """
+        first = {metric.over: metric for metric in reversed(self._metrics)}
+        for maker in self.makers:
+            own = {key: held for key, held in self._held.items() if key[0] is maker}
+            joining = {key: getattr(held, "regrouped", None) for key, held in own.items()}
+            if None not in joining.values():
+                with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
+                    self._held |= {key: join(size) for key, join in joining.items() if join is not None}
+            elif self._tells_units(maker, own.values()):
+                message = (
+                    "Of more than 64 documents several are left out together, and the statistic of "
+                    f"{self._named(first[maker])} cannot join those that it told apart; measure both texts with "
+                    "`aniso profile`."
+                )
+                raise AnisoError(message)
+
+    def _tells_units(self, maker: Maker, held: Iterable[Statistic]) -> bool:
+        """Return whether a plugin's statistics have results without each unit; one that has no result cannot tell."""
+        for statistic in held:
+            with contextlib.suppress(Exception), self._guarded(maker):
+                return hasattr(statistic.result(), "without_each")
+        return False
+
     def _fail(self, maker: Maker, reason: str) -> None:
         """Leave a plugin's statistic out from now on, and let it go."""
         self._held = {key: held for key, held in self._held.items() if key[0] is not maker}

@@ -125,5 +125,5 @@ def _fault(path: Path) -> str:
     names = {inside.name for inside in path.iterdir()}
     if len(names & _RECORDS) < _TELLING:
         return "it is no run directory"
-    foreign = sorted(names - _RECORDS - {store.CONFIG, store.REPORT})
+    foreign = sorted(names - _RECORDS - {store.CONFIG, store.REPORT, store.STATES})
     return f"it holds {short(', '.join(foreign))}, which no run has; take that out first" if foreign else ""

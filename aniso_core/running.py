@@ -61,6 +61,17 @@ class RunningMoments:
                 both._take_in(part._rows.held, _lengths(part._rows.held), part._runs)
         return both
 
+    def regrouped(self, size: int) -> Self:
+        """Return the same moments, of every `size` units one; these stay as they were."""
+        made = type(self)()
+        made._peak, made._half = self._peak, self._half
+        made._runs = [(unit // size, tokens) for unit, tokens in self._runs]
+        if len(self._rows):
+            made._rows.append(self._rows.held)
+        if self._sums is not None:
+            made._sums, made._shared, self._shared = self._sums.regrouped(size), True, True
+        return made
+
     def result(self) -> Moments:
         """Return the moments; raises UndefinedMetricError where nothing was seen."""
         if self._sums is not None:

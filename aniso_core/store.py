@@ -6,7 +6,7 @@ JSON for what people read, safetensors for arrays, never pickle. docs/format.md 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from aniso_core.text import is_file_name, visible
 
 PROFILE, RUN, VERDICTS, ARRAYS, REPORT = "profile.json", "run.json", "verdicts.json", "arrays.safetensors", "report"
 CONFIG = "run.toml"
+STATES = "states"
 UNFINISHED = ".unfinished"
 """What a run's folder is called beside it while it is not whole."""
 _LARGEST = 256_000_000  # bytes of JSON that are read; the largest honest profile is far below
@@ -88,14 +89,24 @@ def run_files(
     ]
 
 
-def save(folder: Path, records: Sequence[ReportFile], report: Sequence[ReportFile]) -> None:
-    """Write a run directory: under another name first, synced, then renamed, so that it is whole or absent."""
+def save(
+    folder: Path,
+    records: Sequence[ReportFile],
+    report: Sequence[ReportFile],
+    put: Callable[[Path], object] | None = None,
+) -> None:
+    """Write a run directory: under another name first, synced, then renamed, so that it is whole or absent.
+
+    `put` is called last, with the folder under its other name, and may put more into it.
+    """
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with fresh(folder) as made:
         for file in records:
             write_file(made / file.name, file.data)
         write_report(made / REPORT, report)
+        if put is not None:
+            put(made)
 
 
 def is_taken(folder: Path) -> bool:

@@ -166,6 +166,12 @@ class Sums:
         scatter.addmm_(torch.cat([left, more]).T, torch.cat([right, more]))
         return scatter, square + theirs.sum(), quartic + theirs @ theirs
 
+    def regrouped(self, size: int) -> Self:
+        """Return the same sums, of every `size` units one; all but what units hold is shared."""
+        twin = self._like()
+        twin._units = [units.regrouped(size) for units in self._units]
+        return twin
+
     @property
     def knows_units(self) -> bool:
         """Whether it was kept what each unit holds."""

@@ -5,71 +5,60 @@ each under a name with its checksum: where the last was damaged the one before i
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aniso_core import store
 from aniso_core.errors import AnisoError, OutOfRangeError, out_of_memory
-from aniso_core.fold import Fold, FoldState
-from aniso_core.records import Site
+from aniso_core.fold import Fold
+from aniso_core.statefile import Reached, read, states, write
 from aniso_core.text import short, visible
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_ASKED, _LOCK, _STATE = "asked.json", "lock", "state-"
+_ASKED, _LOCK = "asked.json", "lock"
 _KEPT = 2
 _EVERY = 60.0  # seconds between states
 _SHARE = 20.0  # times what storing one takes
 
 
-@dataclass(frozen=True)
-class Reached:
-    """How far a run had come.
-
-    Its shards and their tokens, of so many in all; the padded tokens of a batch as far as memory allowed; seconds and
-    start; error and speed of the fast kernels by width, as they were found.
-    """
-
-    shards: int
-    tokens: int
-    total: int
-    batch_tokens: int
-    seconds: float
-    started: str
-    kernels: Mapping[str, Sequence[float]]
-
-
 class Unfinished:
     """The folder of a run that is underway, and what it holds: states, and what the result depends on."""
 
-    def __init__(self, run: Path, *, resume: bool, tell: Callable[[str], object], every: float = _EVERY) -> None:
+    def __init__(
+        self,
+        run: Path,
+        *,
+        resume: bool,
+        tell: Callable[[str], object],
+        every: float = _EVERY,
+        keeps: bool = False,
+    ) -> None:
         """Name the folder; with `resume` it may hold states.
 
         `tell` is told in a sentence what the user should know at once. `every` are seconds between states, 0 for one
-        after each shard.
+        after each shard. With `keeps` one state is there until the run is whole, to be moved into it.
         """
         self._run = run
         self.folder = run.with_name(run.name + store.UNFINISHED)
-        self._resume, self._tell, self._every = resume, tell, every
+        self._resume, self._tell, self._every, self._keeps = resume, tell, every, keeps
         self._last, self._took = time.monotonic(), 0.0
         self._troubled = self._agreed = False
         self.asked: dict[str, Any] = {}
         """What the result depends on, by name."""
+        self.settled: Path | None = None
+        """The state that the run keeps when it is whole."""
 
     @property
     def is_kept(self) -> bool:
         """Whether a state is there from which the run can go on."""
-        return bool(self._states())
+        return bool(states(self.folder))
 
     @property
     def can_go_on(self) -> bool:
@@ -127,9 +116,9 @@ class Unfinished:
         `device` is the model's; where it is on several, each array goes back to its own.
         """
         self._agreed = True
-        for path in reversed(self._states()):
+        for path in reversed(states(self.folder)):
             try:
-                state, reached = _read(path)
+                state, reached = read(path)
                 fold.restore(state, None if "," in device else device)
             except OSError as error:
                 message = (
@@ -150,12 +139,24 @@ class Unfinished:
     def keep(self, fold: Fold, reached: Reached) -> None:
         """Store the state of a fold where the last one is old enough to be worth it."""
         wait = self._every and max(self._every, _SHARE * self._took)
-        if time.monotonic() - self._last < wait:
+        # What follows on the state that the run keeps is less than a shard, and no newer one may take its place.
+        if self.settled is None and time.monotonic() - self._last >= wait:
+            self._store(fold, reached)
+
+    def settle(self, fold: Fold, reached: Reached) -> None:
+        """Store the state that the run keeps, where it keeps one and has not stored it yet; no other follows on it."""
+        if not self._keeps:
             return
+        if not states(self.folder, reached.shards):
+            self._store(fold, reached)
+        self.settled = next(iter(states(self.folder, reached.shards)), None)
+
+    def _store(self, fold: Fold, reached: Reached) -> None:
+        """Store the state of a fold; where there is no room for it that is told, and the run goes on."""
         begun = time.monotonic()
         try:
             store.write_file(self.folder / _ASKED, json.dumps(self.asked, indent=1).encode())
-            _write(self.folder, fold.state(), reached)
+            write(self.folder, fold.state(), reached)
         except Exception as error:
             if not isinstance(error, AnisoError | OSError) and not out_of_memory(error):
                 raise
@@ -163,7 +164,7 @@ class Unfinished:
             if not self._troubled:
                 self._tell(f"How far this run came could not be stored, so that it can be lost: {visible(error)}")
             self._troubled = True
-        for path in self._states()[:-_KEPT]:
+        for path in states(self.folder)[:-_KEPT]:
             path.unlink()
         self._last = time.monotonic()
         self._took = self._last - begun
@@ -197,13 +198,9 @@ class Unfinished:
         before: dict[str, Any] = json.loads((self.folder / _ASKED).read_bytes())
         return before
 
-    def _states(self) -> list[Path]:
-        """Return the files of states, oldest first."""
-        return sorted(self.folder.glob(f"{_STATE}*.safetensors"))
-
     def _remove(self) -> None:
         # States go first: without what they are of they would be in the way. What is not ours stays.
-        for path in (*self._states(), self.folder / _ASKED, self.folder / _LOCK):
+        for path in (*states(self.folder), self.folder / _ASKED, self.folder / _LOCK):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
@@ -233,76 +230,3 @@ def _shown(value: Any) -> str:
         return "nothing"
     text = value if isinstance(value, str) else json.dumps(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{40,}", text) else short(text)
-
-
-def _write(folder: Path, state: FoldState, reached: Reached) -> None:
-    """Write a state: under another name first, synced, then renamed to one with its checksum."""
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    entries = [(metric, site.stream, site.layer, name, packed) for (metric, site, name), packed in state.held.items()]
-    arrays = {
-        f"{number}/{place}": array
-        for number, (*_, packed) in enumerate(entries)
-        for place, array in enumerate(packed.arrays)
-    }
-    told = {
-        "held": [[*place, packed.tree] for *place, packed in entries],
-        "counts": [[site.stream, site.layer, name, count] for (site, name), count in state.counts.items()],
-        "failed": state.failed,
-        "said": state.said,
-        "reached": vars(reached),
-    }
-    # An array as well, as the header of such a file may not grow large.
-    arrays[_TOLD] = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp", delete=False) as made:
-        path = Path(made.name)
-    try:
-        save_file(arrays, path)
-        path.chmod(0o644)
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        path.replace(folder / f"{_STATE}{reached.shards:08}-{_checksum(path)}.safetensors")
-        store.sync(folder)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> tuple[FoldState, Reached]:
-    """Return what `_write` wrote; raises ValueError, KeyError or TypeError where the file is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from aniso_core.states import State
-
-    if not path.stem.endswith(f"-{_checksum(path)}"):
-        message = "its checksum is another"
-        raise ValueError(message)
-    try:
-        arrays = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-    told = json.loads(arrays.pop(_TOLD).numpy().tobytes())
-    of: dict[int, dict[int, Any]] = {}
-    for key, array in arrays.items():
-        number, place = map(int, key.split("/"))
-        # A copy, as matrix kernels may round by where in memory an array begins.
-        of.setdefault(number, {})[place] = array.clone()
-    held = {
-        (metric, Site(layer, stream), name): State(tree, tuple(array for _, array in sorted(of.get(i, {}).items())))
-        for i, (metric, stream, layer, name, tree) in enumerate(told["held"])
-    }
-    counts = {(Site(layer, stream), name): count for stream, layer, name, count in told["counts"]}
-    return FoldState(held, counts, told["failed"], told["said"]), Reached(**told["reached"])
-
-
-_TOLD = "state"
-
-
-def _checksum(path: Path) -> str:
-    """Return enough of a file's SHA-256 to tell of any damage."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:32]

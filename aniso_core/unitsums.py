@@ -142,6 +142,17 @@ class UnitSums:
             twin._held.append(self._held.held)
         return twin
 
+    def regrouped(self, size: int) -> Self:
+        """Return the same sums, of every `size` units one."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._slots, twin._held = {}, Rows()
+        places = [twin._slots.setdefault(unit // size, len(twin._slots)) for unit in self._slots]
+        held = self._held.held
+        sums = held.new_zeros((len(twin._slots), held.shape[1]))
+        twin._held.append(sums.index_add_(0, torch.tensor(places, device=held.device), held))
+        return twin
+
     def parts(self, centre: Tensor) -> Parts:
         """Return the sums about `centre` float64[d]."""
         width, basis = len(self.shift), self.directions.double()

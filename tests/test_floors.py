@@ -49,7 +49,9 @@ FLOORS = {
         "rigorous",
         "metrics",
         "tokenizing",
+        "statefile",
         "unfinished",
+        "extending",
         "local",
     },
     3: {"plugins", "anatomy", "transformer", "sources", "vetting", "weights", "hub"},
@@ -94,7 +96,7 @@ HEAVY = {"numpy", "scipy", "torch", "transformers", "matplotlib", "rich", "panda
 # The engine is given its parts and never looks one up, so it knows no loader.
 ENGINE_KNOWS = {0, 1, 2}
 # These handle tensors: torch only for types, or inside the functions that run once a model is there.
-LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine", "unfinished"}
+LAZY_TORCH = {"moments", "running", "tokens", "contracts", "fold", "answers", "engine", "statefile"}
 # And these hold nothing but what runs then; modules that load without torch import them inside functions.
 TENSORS = {
     "sums",

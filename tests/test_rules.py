@@ -132,6 +132,20 @@ def doubled(self, tokens):
     tokens.states.mul_(2)
 
 
+def joined(self, place):
+    """Return the statistic with other units."""
+    made = Norms()
+    for unit, norms in self.found.items():
+        made.found.setdefault(place(unit), []).extend(norms)
+    return made
+
+
+def joined_in_place(self, size):
+    """Join units and keep no statistic of the units as they were."""
+    self.found = joined(self, lambda unit: unit // size).found
+    return self
+
+
 def growing(self):
     """Keep another number each time that it is asked."""
     self.found.setdefault(0, []).append(1e3)
@@ -396,6 +410,18 @@ BROKEN_METRICS = {
     "leaves out documents": (
         metric(over=ByDocument),
         r"wanted results without units \[0, 1, 2, 3\], got \[0, .*7\] .* two documents to a unit of Tokens.runs",
+    ),
+    "joins no units": (
+        metric(over=over(regrouped=lambda self, _size: self)),
+        r"wanted results without units \[0, 1\], got \[0, 1, 2, 3\] .* regrouped\(2\)",
+    ),
+    "joins the wrong units": (
+        metric(over=over(regrouped=lambda self, size: joined(self, lambda unit: unit % size))),
+        "as of the other units, got .* without_each at unit 0",
+    ),
+    "joins units in place": (
+        metric(over=over(regrouped=joined_in_place)),
+        r"wanted results without units \[0, 1, 2, 3\], got \[0, 1\] .* after regrouped",
     ),
     "leaving out empties the result": (
         metric(over=over(result=lambda self: Emptied(dict(self.found)))),

@@ -16,10 +16,11 @@ from aniso_core.fold import Fold
 from aniso_core.metrics import aniso_metrics
 from aniso_core.plugins import registry
 from aniso_core.shards import cut
+from aniso_core.statefile import Reached, states
 from aniso_core.store import encode
 from aniso_core.testing.profiles import _SeededProbe, example_profile
 from aniso_core.tokens import Document, Window
-from aniso_core.unfinished import Reached, Unfinished
+from aniso_core.unfinished import Unfinished
 
 METRICS = tuple(item.value for item in registry().items("metric"))
 TEXTS = [f"text {i}: " + "the quick brown fox " * (1 + i % 3) for i in range(24)]
@@ -97,7 +98,7 @@ class StopError(Exception):
 def test_a_run_goes_on_where_it_was(after, tmp_path, whole):
     """A run that broke off after some shards is the same to the bit as one that did not, and leaves nothing behind."""
     first = broken_off(tmp_path, after)
-    assert [path.name.split("-")[1] for path in first._states()] == [f"{n:08}" for n in (after - 1, after) if n]
+    assert [path.name.split("-")[1] for path in states(first.folder)] == [f"{n:08}" for n in (after - 1, after) if n]
     seen, told = [], []
     second = kept_all(tmp_path, tell=told.append)
     with second.held():
@@ -146,9 +147,9 @@ def broken_off(tmp_path, after=3, asked=ASKED):
 @pytest.mark.parametrize("both", [False, True])
 def test_a_damaged_state_is_measured_again(damage, both, tmp_path, whole):
     """Where the last state is damaged the one before serves, and where both are the run starts anew; it is said."""
-    states = broken_off(tmp_path)._states()
-    assert len(states) == 2
-    for path in states if both else states[1:]:
+    kept = states(broken_off(tmp_path).folder)
+    assert len(kept) == 2
+    for path in kept if both else kept[1:]:
         data = path.read_bytes()
         if damage == "gone":
             path.unlink()

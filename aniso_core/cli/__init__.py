@@ -17,6 +17,7 @@ from aniso_core.isolation import log_traceback
 
 _COMMANDS = {
     "profile": "profile:profile",
+    "extend": "extend:extend",
     "sweep": "sweep:sweep",
     "preregister": "preregister:preregister",
     "test": "runs:test",

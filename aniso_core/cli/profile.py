@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, get_args
@@ -35,6 +36,7 @@ from aniso_core.cli.resuming import Request, kept, model_request, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, Probe
 from aniso_core.errors import AnisoError
+from aniso_core.extending import put
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Failure, Profile, Report, Verdict
 from aniso_core.sources import on_disk, weights_size
@@ -130,6 +132,11 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Run directory to write. [default: runs/<time>-<model>]"
 )
+@click.option(
+    "--keep-states",
+    is_flag=True,
+    help="Keep the texts, and what was summed up of them, in the run, so that `aniso extend` can add to it.",
+)
 @executed()
 @click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
 @click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
@@ -152,15 +159,19 @@ def profile(context: click.Context, /, **chosen: Any) -> None:
         message = "--resume goes on with the run that --out names; add --out FOLDER."
         raise click.UsageError(message)
     known = plugins()
-    request = requested(known, chosen)
+    finish(known, requested(known, chosen))
+
+
+def finish(known: Registry, request: Request) -> None:
+    """Carry out what was requested where it is not whole yet, say where it is, and exit with what `main` promises."""
     done = stored(request)
     if done is not None:
         note(f"{done.folder} is whole already; nothing is left to do.")
-        _show_result(chosen, done)
+        _show_result(request.chosen, done)
         return
     done = carried_out(known, request, following(shown=loudness() != "quiet"))
     _tell_failures(done.troubles, done.shown)
-    _show_result(chosen, done)
+    _show_result(request.chosen, done)
     if done.troubles:
         sys.exit(PARTLY_FAILED)
 
@@ -223,7 +234,10 @@ def carried_out(
         request.executor() as workers,
         _underway(request, named, progress, opened or open_model, tell) as (folder, probe, unfinished),
     ):
-        unfinished.agree(request.found(known, probe))
+        found = request.found(known, probe)
+        unfinished.agree(found)
+        if request.earlier is not None:
+            request.earlier.agree({**request.asked(folder), **found}, but=("model", "revision", "texts"))
         elsewhere = None if workers is None else request.elsewhere(known, probe, workers)
         with blaming(*named):
             measured = engine.profile(
@@ -233,6 +247,7 @@ def carried_out(
                 prompts_name,
                 progress=progress,
                 unfinished=unfinished,
+                earlier=request.earlier,
                 elsewhere=elsewhere,
             )
         measured = prereg.noted(measured, registered)
@@ -271,7 +286,10 @@ def carried_out(
                 judged, failures=(*judged.failures, *made.failures), remarks=(*judged.remarks, *made.remarks)
             )
             records = store.run_files(measured, judged, options, config, unfinished.asked)
-        store.save(folder, records, made.files)
+        if chosen["keep_states"] and unfinished.settled is None:
+            say("No states are kept, so that this run cannot be extended; the rest is whole.")
+        settled = unfinished.settled
+        store.save(folder, records, made.files, None if settled is None else partial(put, settled, documents))
     sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
     detail(f"Took {', '.join(f'{phase} {seconds:.1f} s' for phase, seconds in progress.seconds())}.")
     tell_remarks((*judged.remarks, *sent.remarks))
@@ -317,8 +335,8 @@ def _underway(
     chosen, adapter, folder = request.chosen, request.adapter, request.chosen["folder"]
     probe = opened(adapter, chosen, named, progress) if folder is None else None
     folder = folder or default_folder(probe.info.name if probe else "")
-    unfinished = Unfinished(folder, resume=chosen["resume"], tell=note)
-    with kept(unfinished, chosen, folder, tell):
+    unfinished = Unfinished(folder, resume=chosen["resume"], tell=note, keeps=chosen["keep_states"])
+    with kept(unfinished, request, folder, tell):
         store.refuse_existing(folder)  # another process may have finished it since
         unfinished.agree(request.asked(folder))
         yield folder, probe or opened(adapter, chosen, named, progress), unfinished

@@ -15,6 +15,7 @@ from aniso_core.contracts import Adapter, Hypothesis, ModelRequest, Probe, Repor
 from aniso_core.engine import Plan
 from aniso_core.errors import AnisoError
 from aniso_core.executing import Elsewhere
+from aniso_core.extending import Earlier
 from aniso_core.plugins import Registry
 from aniso_core.prereg import Registered
 from aniso_core.records import FigureStyle, Profile
@@ -48,6 +49,10 @@ class Request:
     reporters: Sequence[Reporter]
     styles: tuple[FigureStyle, tuple[Path, ...]]
     executor: Callable[[], AbstractContextManager[Workers | None]]
+    earlier: Earlier | None = None
+    """The run whose text begins this one's, where it is extended."""
+    again: str = ""
+    """The command that goes on with it where it breaks off; empty where that is `aniso profile`."""
 
     def asked(self, folder: Path) -> dict[str, Any]:
         """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
@@ -77,6 +82,7 @@ class Request:
             "seed": plan.seed,
             "prereg": self.registered and self.registered.sha256,
             "trust-remote-code": chosen["trust_remote_code"],
+            "keep-states": chosen["keep_states"] or None,
         }
 
     def found(self, known: Registry, probe: Probe) -> dict[str, Any]:
@@ -93,17 +99,15 @@ class Request:
 
 
 @contextlib.contextmanager
-def kept(
-    unfinished: Unfinished, chosen: Mapping[str, Any], folder: Path, tell: Callable[[str], object]
-) -> Iterator[None]:
+def kept(unfinished: Unfinished, request: Request, folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
     """Hold a run; where it breaks off and can go on later, tell with which command."""
     try:
         with unfinished.held():
             yield
     except BaseException:
         if unfinished.can_go_on:
-            words = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
-            tell(f"What was measured is kept; to go on: {command(words | {'folder': str(folder), 'resume': True})}")
+            again = request.again or command({**request.chosen, "folder": folder, "resume": True})
+            tell(f"What was measured is kept; to go on: {again}")
         raise
 
 

@@ -1,7 +1,6 @@
 """`aniso sweep`: many runs in one command, each measured once, none lost for another's sake."""
 
 import gc
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import click
 
 from aniso_core import store
 from aniso_core.cli import STOPPED
+from aniso_core.cli.again import spelt
 from aniso_core.cli.overview import Overview
 from aniso_core.cli.parts import PARTLY_FAILED, executed, seldom_collecting
 from aniso_core.cli.profile import Named, carried_out, open_model, refuse_other_preset, requested
@@ -79,7 +79,7 @@ def sweep(  # noqa: PLR0913 - one for each option
         _carry_out(known, runs)
     except KeyboardInterrupt:
         whole = sum(run.state in {"whole", "measured"} for run in runs)
-        say(f"{whole} of {len(runs)} runs are whole; to go on: {_command(context)}")
+        say(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
         raise
     _tell_failures(runs)
     if as_json:
@@ -206,14 +206,3 @@ def _show_states(folder: Path, runs: Sequence[Run], *, as_json: bool) -> None:
 def _told(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
     names = ("name", "run", "state", "reason", "failures")
     return {"folder": str(folder), "runs": [{name: getattr(run, name) for name in names} for run in runs]}
-
-
-def _command(context: click.Context) -> str:
-    """Return the command that was given."""
-    words = ["aniso", "sweep"]
-    for param in context.command.params:
-        value = context.params.get(param.name or "")
-        if value:
-            option = [param.opts[0]] if isinstance(param, click.Option) else []
-            words += option if value is True else [*option, str(value)]
-    return shlex.join(words)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from aniso_core.answers import evaluate
-from aniso_core.contracts import Invariance, Metric
+from aniso_core.contracts import Invariance, Metric, Statistic
 from aniso_core.records import Array
 from aniso_core.running import RunningMoments
 from aniso_core.testing.clouds import ORDINARY, Cloud, degenerate, shapes
@@ -176,17 +176,28 @@ def _without(given: Subject) -> None:
     wanted = given.number(cloud)
     if wanted is None:
         return
-    result = given.fed(cloud, cloud.everything)[0].result()
-    if not hasattr(result, "without_each"):
+    statistic = given.fed(cloud, cloud.everything)[0]
+    if not hasattr(statistic.result(), "without_each"):
         return
+    _without_units(given, statistic, 1, "two documents to a unit of Tokens.runs")
+    if hasattr(statistic, "regrouped"):
+        with wanting(given.about, "a statistic that joins units", f"{cloud}, regrouped"):
+            joined = statistic.regrouped(2)
+        _without_units(given, joined, 2, "regrouped(2)")
+        _without_units(given, statistic, 1, "after regrouped")
+
+
+def _without_units(given: Subject, statistic: Statistic, size: int, how: str) -> None:
+    """Compare a statistic's results without each unit, of so many in the cloud, with statistics of the others."""
+    cloud, metric = ORDINARY[0], given.metric
+    wanted, result = given.number(cloud) or 0.0, statistic.result()
     with wanting(given.about, "results without each unit that it takes", f"{cloud}, without_each"):
         left = {unit: evaluate(metric, without) for unit, without in result.without_each().items()}
         given.stays(wanted, given.asked(result), f"{cloud}, the whole after without_each", _SAME)
-    units = sorted(set(cloud.unit))
-    where = f"{cloud}, two documents to a unit of Tokens.runs"
-    want(sorted(left) == units, given.about, f"results without units {units}", sorted(left), where)
+    units = sorted({unit // size for unit in cloud.unit})
+    want(sorted(left) == units, given.about, f"results without units {units}", sorted(left), f"{cloud}, {how}")
     for unit in units:
-        true = given.number(cloud, [at for at in cloud.everything if cloud.unit[at] != unit])
+        true = given.number(cloud, [at for at in cloud.everything if cloud.unit[at] // size != unit])
         if true is not None:
             near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
             where = f"{cloud}, without_each at unit {unit}"

@@ -41,6 +41,12 @@ class Curvature:
         both._angles = self._angles.merge(other._angles)
         return both
 
+    def regrouped(self, size: int) -> Self:
+        """Return the same angles, of every `size` units one."""
+        made = type(self)()
+        made._angles = self._angles.regrouped(size)
+        return made
+
     def result(self) -> Mean:
         """Return the mean angle in radians."""
         return self._angles.result(_MISSING)

@@ -42,6 +42,12 @@ class LayerCosine:
         both._cosines = self._cosines.merge(other._cosines)
         return both
 
+    def regrouped(self, size: int) -> Self:
+        """Return the same cosines, of every `size` units one."""
+        made = type(self)()
+        made._cosines = self._cosines.regrouped(size)
+        return made
+
     def result(self) -> Mean:
         """Return the mean cosine."""
         return self._cosines.result(_ZERO if self._cosines.seen else _FIRST)

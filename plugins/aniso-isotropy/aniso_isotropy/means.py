@@ -61,11 +61,14 @@ class Means:
         """Return the sums of both parts; both stay as they were."""
         both = type(self)()
         for part in (self, other):
-            if part._sums is not None:
-                slots = [both._slots.setdefault(unit, len(both._slots)) for unit in part._slots]
-                both._room(part._sums).index_add_(0, torch.tensor(slots, device=part._sums.device), part._sums)
-                both._known = both._known or part._known
+            both._join(part, 1)
         return both
+
+    def regrouped(self, size: int) -> Self:
+        """Return the same sums, of every `size` units one; these stay as they were."""
+        made = type(self)()
+        made._join(self, size)
+        return made
 
     def result(self, missing: str) -> Mean:
         """Return the mean; `missing` is the reason given where there is none."""
@@ -73,6 +76,13 @@ class Means:
         units = {unit: (sums[slot][0], sums[slot][1]) for unit, slot in self._slots.items()}
         total, count = (sum(part[i] for part in units.values()) for i in (0, 1))
         return Mean(total, count, missing, units if self._known else {})
+
+    def _join(self, part: Self, size: int) -> None:
+        """Add sums, of every `size` units of theirs one."""
+        if part._sums is not None:
+            slots = [self._slots.setdefault(unit // size, len(self._slots)) for unit in part._slots]
+            self._room(part._sums).index_add_(0, torch.tensor(slots, device=part._sums.device), part._sums)
+            self._known = self._known or part._known
 
     def _room(self, like: Tensor) -> Tensor:
         """Return the sums, float64[slots, 2], with room for every slot."""

@@ -1,0 +1,82 @@
+"""`aniso extend`: more text added to a finished run, of which little is measured again."""
+
+import os.path
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aniso_core import store
+from aniso_core.cli.again import spelt, words
+from aniso_core.cli.completion import completing, repeatable
+from aniso_core.cli.config import require_permitted
+from aniso_core.cli.parts import executed, seldom_collecting
+from aniso_core.cli.profile import finish, profile, requested
+from aniso_core.cli.reporting import styled
+from aniso_core.cli.say import note, plugins, talking
+from aniso_core.extending import DOCUMENTS, Earlier
+from aniso_core.text import slug
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--prompts",
+    required=True,
+    shell_complete=completing("prompts"),
+    help="What is added: a prompt set, or a file of documents as `aniso profile` takes it.",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Encoding of a prompts file.")
+@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual="those of RUN")
+@styled()
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Run directory to write. [default: beside RUN, RUN+<prompts>]",
+)
+@executed()
+@click.option("--resume", is_flag=True, help="Go on where the new run broke off, if it did.")
+@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
+@click.option(
+    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
+)
+@click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
+@click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
+@talking()
+@click.pass_context
+@seldom_collecting()
+def extend(context: click.Context, /, run: Path, **given: Any) -> None:
+    """Add documents to RUN, which kept its states, and write a new run of both texts; RUN stays as it was.
+
+    It is what `aniso profile` gives of RUN's documents and, after them, these, but only what RUN's states do not hold
+    is measured.
+    """
+    earlier = Earlier(run, note)
+    given["folder"] = folder = given["folder"] or _beside(run, given["prompts"])
+    # RUN's own file of options, so that all that is not said here is as it was there.
+    asking = ["--config", str(run / store.CONFIG), *words(context.command, given)]
+    asked = profile.make_context("profile", asking, parent=context)
+    require_permitted(asked)
+    known = plugins()
+    request = requested(known, asked.params)
+    # The new run has all the texts, and that is where its own file of options finds them.
+    own = {"prompts": os.path.relpath(folder / DOCUMENTS), "encoding": "utf-8", "keep_states": True}
+    finish(
+        known,
+        replace(
+            request,
+            chosen={**request.chosen, **own},
+            prompts=f"{earlier.prompts}+{request.prompts}",
+            documents=earlier.followed_by(request.documents),
+            earlier=earlier,
+            again=spelt(context.command, {"run": run, **given, "resume": True}),
+        ),
+    )
+
+
+def _beside(run: Path, prompts: str) -> Path:
+    """Return the run directory that is written where none is named."""
+    named = run.resolve() if run.name in {"", ".."} else run
+    return named.with_name(f"{named.name}+{slug(Path(prompts).stem)}")
