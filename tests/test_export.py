@@ -86,7 +86,7 @@ def test_the_frame_of_a_profile_is_the_profile(profile):
 
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
 def test_what_is_exported_and_read_back_with_pandas_is_the_profile(format_, profile, good_run, tmp_path, aniso):
-    """A file that `aniso export` writes holds the profile's numbers to the bit."""
+    """A file that `aniso export` writes holds the profile's numbers to the bit, and is not replaced by another."""
     import pandas as pd
 
     path = tmp_path / f"out.{format_}"
@@ -98,6 +98,10 @@ def test_what_is_exported_and_read_back_with_pandas_is_the_profile(format_, prof
         "parquet": lambda: pd.read_parquet(path),
     }
     same(read[format_](), profile)
+    before = path.read_bytes()
+    again = aniso("export", good_run, "--format", "csv", "--metric", "norm-mean", "--out", path)
+    assert (again.code, path.read_bytes()) == (1, before)
+    assert again.err == f"Error: {path} exists already and is not replaced; name another file with --out.\n"
 
 
 def test_the_data_set_of_a_profile_is_the_profile(profile):
