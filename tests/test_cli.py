@@ -63,6 +63,7 @@ def test_show_and_list_agree(group, aniso):
     [
         (["--nope"], "No such option '--nope'"),
         (["nonsense"], "No such command 'nonsense'"),
+        (["runs", "list", "--since", "yesterday"], "'yesterday' is no time such as 2026-01-02 or 2026-01-02T03:04:05"),
         (["profile", "--nope"], "No such option '--nope'"),
         (["profile", "--stream", "middle"], "'middle' is not one of 'residual', 'normed'"),
         (["profile", "--tokens", "most"], "'most' is not one of"),
