@@ -221,7 +221,7 @@ def registry() -> Registry:
     plugins, items, broken, disabled = [], [], [], []
     remarks: list[str] = []
     seconds: dict[str, float] = {}
-    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
     for point, plugin, requires in _entry_points():
         if unwanted & {plugin.name, plugin.distribution}:
             disabled.append(plugin)
@@ -239,6 +239,10 @@ def registry() -> Registry:
         else:
             plugins.append(plugin)
         seconds[plugin.name] = time.monotonic() - started
+    there = [(plugin.name, plugin.distribution) for plugin in (*plugins, *broken, *disabled)]
+    for name in sorted(unwanted.difference(*there)):
+        nearest = nearest_first(name, {each for names in there for each in names})[:1]
+        remarks.append(f"{DISABLE} names {visible(name)}, which is not installed; the nearest is {', '.join(nearest)}.")
     found = Registry(plugins, items, broken, remarks, disabled)
     found.seconds = seconds
     return found
