@@ -33,7 +33,7 @@ from aniso_core.records import (
     Site,
 )
 from aniso_core.shards import TOKENS, Shard, cut
-from aniso_core.text import is_file_name, nearest_first, visible
+from aniso_core.text import is_file_name, nearest_first, short, visible
 from aniso_core.tokens import (
     TOKEN_SETS,
     Document,
@@ -465,7 +465,8 @@ class _Watch:
             ):
                 yield
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            self.failures.append(about(said(error).rstrip(".")))
+            reason = short(error, 400) if isinstance(error, AnisoError) else said(error)
+            self.failures.append(about(reason.rstrip(".")))
             log_traceback(f"{self._kind} {name}", error)
 
 

@@ -83,7 +83,7 @@ def entries(folder: Path) -> Iterator[Entry | AnisoError]:
         raise AnisoError(message) from error
     for path in found:
         if path.suffix == store.UNFINISHED:
-            yield AnisoError(f"{visible(path.with_suffix(''))} is not whole yet; its command with --resume goes on.")
+            yield AnisoError(store.not_whole(path))
             continue
         try:
             yield entry(path)

@@ -136,8 +136,8 @@ def _watch(thread: int, over: threading.Event) -> None:
             continue
         named = waited
         sys.stderr.write(
-            f"Still waiting for the {short(waited[0], _LONGEST)} after {PATIENCE:g} s. ANISO_DISABLE_PLUGINS leaves it "
-            "out; `aniso profile --time-limit` fails what takes too long.\n"
+            f"Still waiting for the {short(waited[0], _LONGEST)} after {PATIENCE:g} s. Ctrl-C ends it, and "
+            "ANISO_DISABLE_PLUGINS=NAME leaves a plugin out.\n"
         )
 
 

@@ -221,8 +221,10 @@ def registry() -> Registry:
     plugins, items, broken, disabled = [], [], [], []
     remarks: list[str] = []
     seconds: dict[str, float] = {}
-    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+    unwanted = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
+    there: set[str] = set()
     for point, plugin, requires in _entry_points():
+        there |= {plugin.name, plugin.distribution}
         if unwanted & {plugin.name, plugin.distribution}:
             disabled.append(plugin)
             continue
@@ -239,6 +241,9 @@ def registry() -> Registry:
         else:
             plugins.append(plugin)
         seconds[plugin.name] = time.monotonic() - started
+    for name in sorted(unwanted - there):
+        nearest = nearest_first(name, there)[0]
+        remarks.append(f"{DISABLE} names {visible(name)}, which is not installed; the nearest is {nearest}.")
     found = Registry(plugins, items, broken, remarks, disabled)
     found.seconds = seconds
     return found

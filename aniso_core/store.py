@@ -223,6 +223,12 @@ def to_plain(records: Sequence[Any]) -> list[Any]:
     return plain
 
 
+def not_whole(folder: Path) -> str:
+    """Return how to go on with a run that broke off, given its folder or what lies beside it."""
+    run = visible(str(folder).removesuffix(UNFINISHED))
+    return f"{run} is not whole yet; its command goes on with it: aniso profile ... --out {run} --resume."
+
+
 def _decoded(data: bytes, kind: type[_T], path: Path) -> _T:
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format")
@@ -242,8 +248,11 @@ def _read(path: Path, folder: Path) -> bytes:
             raise AnisoError(message)
         return path.read_bytes()
     except (OSError, ValueError) as error:
+        if folder.suffix == UNFINISHED or Path(f"{folder}{UNFINISHED}").is_dir():
+            raise AnisoError(not_whole(folder)) from error
+        fault = getattr(error, "strerror", None) or error
         message = (
-            f"{visible(folder)} is no run directory: cannot read {path.name} ({visible(error)}); give one that "
+            f"{visible(folder)} is no run directory: cannot read {path.name} ({visible(fault)}); give one that "
             "`aniso profile` wrote."
         )
         raise AnisoError(message) from error

@@ -169,7 +169,8 @@ class Sums:
     def regrouped(self, size: int) -> Self:
         """Return the same sums, of every `size` units one; all but what units hold is shared."""
         twin = self._like()
-        twin._units = [units.regrouped(size) for units in self._units]
+        twin._units = self._units and self._units.regrouped(size)
+        twin._merged = self._merged and self._merged.regrouped(size)
         return twin
 
     @property

@@ -25,6 +25,8 @@ _MORE = 4  # directions more than wanted that the search for them carries along
 _ROUNDS = 3
 _NOISE = 1e-6  # relative to a unit's largest eigenvalue along U: below it lies rounding of float32
 _FACTORS = 8  # of a unit's scatter that are kept over merges
+_SUMS = ("count", "linear", "square", "quartic", "unit_sum", "norm_sum", "norm_square")
+"""Attributes of `Parts` that add up where parts are about one centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,21 @@ class Parts:
             factors=torch.cat([self.factors[~over], few.flatten(0, 1).float()]),
             owner=torch.cat([self.owner[~over], full.repeat_interleave(most)]),
         )
+
+    def regrouped(self, size: int) -> "Parts":
+        """Return the same sums, of every `size` units one."""
+        turns = [[slot for slot, unit in enumerate(self.units) if unit % size == turn] for turn in range(size)]
+        return joined([self._of(slots, size) for slots in turns if slots]).compact()
+
+    def _of(self, slots: Sequence[int], size: int) -> Self:
+        """Return the sums of some units alone, each named as the group of so many units that it belongs to."""
+        index = torch.tensor(slots, device=self.owner.device)
+        place = torch.full_like(self.count, -1, dtype=torch.int64)
+        place[index] = torch.arange(len(slots), device=index.device)
+        owner = place[self.owner]
+        sums: dict[str, Tensor] = {name: getattr(self, name)[index] for name in (*_SUMS, "probed")}
+        units = tuple(self.units[slot] // size for slot in slots)
+        return replace(self, units=units, factors=self.factors[owner >= 0], owner=owner[owner >= 0], **sums)
 
 
 class UnitSums:
@@ -235,10 +252,9 @@ def _joined(one: Parts, other: Parts) -> Parts:
     apart = one.linear[mine] / count[:, None] - other.linear[theirs] / more[:, None]
     apart *= (count * more / (count + more)).sqrt()[:, None]
     probed = summed("probed").index_add_(0, places[0][mine], _outer(apart @ _probes(apart), apart))
-    sums = ("count", "linear", "square", "quartic", "unit_sum", "norm_sum", "norm_square")
     return Parts(
         units=units,
-        **{name: summed(name) for name in sums},
+        **{name: summed(name) for name in _SUMS},
         factors=torch.cat([one.factors, other.factors, apart.float()]),
         owner=torch.cat([places[0][one.owner], places[1][other.owner], places[0][mine]]),
         probed=probed,

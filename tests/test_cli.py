@@ -62,7 +62,9 @@ def test_show_and_list_agree(group, aniso):
     ("args", "wanted"),
     [
         (["--nope"], "No such option '--nope'"),
-        (["nonsense"], "No such command 'nonsense'"),
+        (["nonsense"], "No such command 'nonsense'; the commands are "),
+        (["expart"], "No such command 'expart'; the commands are export, "),
+        (["runs", "list", "--since", "yesterday"], "'yesterday' is no time such as 2026-01-02 or 2026-01-02T03:04:05"),
         (["profile", "--nope"], "No such option '--nope'"),
         (["profile", "--stream", "middle"], "'middle' is not one of 'residual', 'normed'"),
         (["profile", "--tokens", "most"], "'most' is not one of"),

@@ -10,6 +10,7 @@ import pytest
 from conftest import TEXTS
 
 from aniso_core import engine, store
+from aniso_core.cli import compare
 from aniso_core.comparing import Comparison, differences
 from aniso_core.records import Curve, ModelInfo, Profile, PromptsInfo, Provenance, Verdict
 
@@ -220,10 +221,44 @@ def test_a_run_is_not_compared_with_itself(pair, aniso, tmp_path):
     """The same run, or a copy of it, is refused in one sentence that names the pair."""
     copy = shutil.copytree(pair[0], tmp_path / "copy")
     for other, name in ((pair[0], "gemma"), (copy, "copy")):
-        ran = aniso("compare", pair[1], pair[0], other)
+        ran = aniso("compare", pair[0], other)
         assert (ran.code, ran.out) == (1, "")
         said = f"gemma-tiny [gemma] and gemma-tiny [{name}] are not comparable: a run cannot be compared with itself."
         assert ran.err == f"Error: {said}\n"
+
+
+def test_one_clash_among_several_is_named_and_the_others_are_compared(pair, aniso, tmp_path):
+    """Of three runs, two of which cannot be compared, the other pairs are; a note says why, and the exit code is 3."""
+    ran = aniso("compare", *pair[:2], shutil.copytree(pair[0], tmp_path / "copy"))
+    assert (ran.code, ran.err) == (3, "")
+    note = "Note: gemma-tiny [gemma] and gemma-tiny [copy] not comparable, a run cannot be compared with itself."
+    assert note in " ".join(ran.out.split())
+    assert "gemma-tiny [gemma] against pythia-tiny" in ran.out
+    found = json.loads(aniso("compare", *pair[:2], tmp_path / "copy", "--json").out)
+    clash = ["gemma-tiny [gemma]", "gemma-tiny [copy]"]
+    assert {"models": clash, "note": "not comparable, a run cannot be compared with itself"} in found["notes"]
+    told = [verdict for verdict in found["verdicts"] if verdict["outcome"] != "not_testable"]
+    assert told
+    assert not [verdict for verdict in told if set(clash) <= _models(verdict)]
+
+
+def _models(verdict):
+    return compare._models(Verdict(**verdict), ["gemma-tiny [gemma]", "gemma-tiny [copy]", "pythia-tiny"])
+
+
+def test_more_pairs_than_are_tested_are_said(pair, aniso, tmp_path):
+    """Of more than 66 pairs the table is shown, and a sentence says why no two models were tested on their own."""
+    runs = []
+    for number in range(13):
+        runs.append(shutil.copytree(pair[0], tmp_path / str(number)))
+        path = runs[-1] / "profile.json"
+        profile = json.loads(path.read_text())
+        profile["provenance"]["started"] = f"2026-01-{number + 1:02d}T00:00:00+00:00"
+        path.write_text(json.dumps(profile))
+    ran = aniso("compare", *runs)
+    assert ran.code == 0, ran.err
+    assert "78 pairs of models are more than the 66 that are tested one by one" in " ".join(ran.out.split())
+    assert all(f"gemma-tiny [{number}]" in ran.out for number in range(13))
 
 
 def test_long_names_fit_80_columns(pair, aniso, tmp_path):
@@ -256,8 +291,7 @@ def test_runs_of_other_texts_are_refused_and_noted(pair, aniso, tmp_path):
 
 def test_a_name_within_a_name_is_not_two_models():
     """A verdict about one model does not pass for a comparison because another's name begins its own."""
-    from aniso_core.cli.compare import _compares
-
+    names = ["pythia", "pythia-6.9b"]
     alone = Verdict("h", "paper", "pythia-6.9b", "supported", "")
-    assert not _compares(alone, ["pythia", "pythia-6.9b"])
-    assert _compares(replace(alone, reference="measured pythia"), ["pythia", "pythia-6.9b"])
+    assert compare._models(alone, names) == {"pythia-6.9b"}
+    assert compare._models(replace(alone, reference="measured pythia"), names) == set(names)

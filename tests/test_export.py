@@ -86,7 +86,7 @@ def test_the_frame_of_a_profile_is_the_profile(profile):
 
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
 def test_what_is_exported_and_read_back_with_pandas_is_the_profile(format_, profile, good_run, tmp_path, aniso):
-    """A file that `aniso export` writes holds the profile's numbers to the bit."""
+    """A file that `aniso export` writes holds the profile's numbers to the bit, and is not replaced by another."""
     import pandas as pd
 
     path = tmp_path / f"out.{format_}"
@@ -98,6 +98,10 @@ def test_what_is_exported_and_read_back_with_pandas_is_the_profile(format_, prof
         "parquet": lambda: pd.read_parquet(path),
     }
     same(read[format_](), profile)
+    before = path.read_bytes()
+    again = aniso("export", good_run, "--format", "csv", "--metric", "norm-mean", "--out", path)
+    assert (again.code, path.read_bytes()) == (1, before)
+    assert again.err == f"Error: {path} exists already and is not replaced; name another file with --out.\n"
 
 
 def test_the_data_set_of_a_profile_is_the_profile(profile):
@@ -330,10 +334,10 @@ def test_latex_acts_on_no_name(name, profile):
         Selection(metrics=["n"]),
     )
     assert len(table.splitlines()) == len(plain.splitlines())
-    known = r"\\(?:text(?:backslash|asciitilde|asciicircum|less|greater|bar)\{\}|char34\{\}|[{}$&#_%])|\{[\[\]*]\}"
-    # What is no escape must be no special character.
+    known = r"\\(?:text(?:backslash|asciitilde|asciicircum|less|greater|bar)\{\}|char34\{\}|[{}$&#_%])|^\s*\{[\[*]\}"
+    # What is no escape must be no special character; brackets and stars are such where a line begins.
     for line in (cells(table)[0][0], re.search(r"\\multicolumn\{2\}\{c\}\{(.*)\} \\\\$", table, re.MULTILINE)[1]):
-        assert not re.search(r"[\\{}$&#_%~^<>|\"\[\]*\x00-\x1f]", re.sub(known, "", line)), line
+        assert not re.search(r"^\s*[\[*]|[\\{}$&#_%~^<>|\"\x00-\x1f]", re.sub(known, "", line)), line
 
 
 @pytest.mark.parametrize(

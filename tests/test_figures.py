@@ -15,7 +15,7 @@ from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.records import Report, ReportFile
 from aniso_report import figures, lineages, markdown, names
-from aniso_report.figures import comparison, sheet, trajectory
+from aniso_report.figures import comparison, norms, sheet, trajectory
 from aniso_report.figures.media import MEDIA, style
 
 WIDTHS = {"column": 3.25, "page": 5.5}
@@ -224,12 +224,12 @@ def test_the_command_takes_a_style(aniso, measure, tmp_path, monkeypatch, fresh_
     fresh_registry()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.mplstyle").write_text("figure.figsize: 3.5, 2\n")
-    asked = ("--reporter", "figures", "--style", "column", "--style", "own.mplstyle")
+    asked = ("--reporter", "figures", "--style", "column", "--style", "ggplot", "--style", "own.mplstyle")
     ran = measure("--metric", "norm-mean", *asked)
     assert ran.code == 0, ran.err
     run = ran.run
     assert {path.suffix for path in (run / "report").iterdir()} == {".pdf", ".svg"}
-    assert tomllib.loads((run / store.CONFIG).read_text())["style"] == ["column", "../own.mplstyle"]
+    assert tomllib.loads((run / store.CONFIG).read_text())["style"] == ["column", "ggplot", "../own.mplstyle"]
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = aniso("profile", "--config", "../run/run.toml", "--out", "again")
@@ -245,17 +245,51 @@ _NORMS = ("run/report/norms.svg", "elsewhere/again/report/norms.svg", "elsewhere
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        (
-            ("colum",),
-            "There is no style 'colum'; the styles are column, page, screen, and files of matplotlib's styles.",
-        ),
-        (("http://x/y.mplstyle",), "There is no style 'http://x/y.mplstyle'; "),
+        (("colum",), "There is no style 'colum', nor a file of that name; the styles are column, "),
+        (("ggplots",), "There is no style 'ggplots', nor a file of that name; the styles are ggplot, "),
+        (("http://x/y.mplstyle",), "There is no style 'http://x/y.mplstyle', nor a file of that name; "),
         (("page", "column"), "The styles page and column exclude each other; name one of them."),
     ],
 )
 def test_a_style_that_there_is_not_is_said(given, wanted, refused):
     """An unknown style, and two that exclude each other, are refused in a sentence before anything is measured."""
     assert wanted in refused(*(word for name in given for word in ("--style", name)), wants=())
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (
+            "lines.linewdith: 2",
+            "line 2: matplotlib has no setting 'lines.linewdith'; the nearest is 'lines.linewidth'. ",
+        ),
+        ("lines.linewidth 2", "line 2: 'lines.linewidth 2' has no colon; correct the style sheet."),
+        ("lines.linewidth: thick", "Key lines.linewidth: Could not convert 'thick' to float; correct the style sheet."),
+    ],
+)
+def test_a_fault_of_a_style_sheet_is_one_sentence(line, wanted, refused, tmp_path, caplog):
+    """A key or a value that matplotlib does not take is refused in a sentence before anything is measured."""
+    sheet = tmp_path / "own.mplstyle"
+    sheet.write_text(f"font.size: 9  # points\n{line}\n")
+    said = refused("--style", sheet, wants=())
+    assert str(sheet) in said
+    assert wanted in said
+    assert not caplog.records
+
+
+def test_every_style_sheet_of_matplotlib_has_a_name(monkeypatch):
+    """`--style` takes what matplotlib.style.available lists, and each draws."""
+    from matplotlib.style import available
+
+    from aniso_core.cli.reporting import find_style
+
+    monkeypatch.setattr(sheet, "files", lambda *_: ())
+    assert "ggplot" in available
+    for name in available:
+        medium, sheets = find_style(["column", name])
+        assert (medium, [sheet.stem for sheet in sheets]) == ("column", [name])
+        with style(MEDIA[medium], sheets):
+            assert not list(norms.draw(measured(), "tiny", "norms", MEDIA[medium]))
 
 
 def test_checkpoints_have_a_trajectory():

@@ -41,6 +41,7 @@ FLOORS = {
         "answers",
         "intake",
         "documents",
+        "drawing",
         "paper",
         "prereg",
         "standing",
@@ -61,7 +62,7 @@ FLOORS = {
 LIBRARIES = {
     0: {"numpy", "pandas", "xarray"},
     1: {"numpy", "threadpoolctl"},
-    2: {"numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors", "filelock"},
+    2: {"matplotlib", "numpy", "scipy", "packaging", "pluggy", "msgspec", "safetensors", "filelock"},
     3: {
         "numpy",
         "scipy",

@@ -119,6 +119,23 @@ def test_a_folder_of_runs_is_reported(runs, aniso):
     assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("end", ["", ".unfinished"])
+@pytest.mark.parametrize("command", [["runs", "show"], ["report"], ["test"]], ids=" ".join)
+def test_a_run_that_is_not_whole_says_how_to_go_on(command, end, runs, aniso):
+    """A run that broke off is no unknown folder: one sentence says with which command it goes on."""
+    (runs / "half.unfinished").mkdir()
+    ran = aniso(*command, runs / f"half{end}")
+    half = runs / "half"
+    said = f"{half} is not whole yet; its command goes on with it: aniso profile ... --out {half} --resume."
+    assert (ran.code, ran.out, ran.err) == (1, "", f"Error: {said}\n")
+
+
+def test_no_run_is_said_without_numbers_of_errors(runs, aniso):
+    """What is no run is said in words, and not by what Python calls the fault."""
+    ran = aniso("test", runs / "absent")
+    assert "absent is no run directory: cannot read profile.json (No such file or directory); give one" in ran.err
+
+
 @pytest.mark.parametrize(("name", "wanted"), [("absent", "no folder of runs"), ("runs/first", "is a run itself")])
 def test_a_folder_that_is_none_is_an_error(name, wanted, runs, aniso):
     """A folder that there is not, and a run in place of one, are one sentence each."""

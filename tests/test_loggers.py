@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aniso_core import store
+from aniso_core.errors import AnisoError
 from aniso_core.plugins import registry
 from aniso_core.records import Report
 from aniso_core.testing import example_profile
@@ -38,7 +39,8 @@ def aniso_reporters():
 @pytest.fixture
 def absent(monkeypatch):
     """Make the services' packages missing, whether they are installed here or not."""
-    monkeypatch.setattr(content, "package", lambda _: None)
+    for name in ("wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 # What every reporter that sends can rely on
@@ -103,19 +105,20 @@ def test_a_stored_run_is_sent(install, good_run, tmp_path, aniso):
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 @pytest.mark.usefixtures("absent")
 def test_a_missing_package_is_one_line(name, measure):
-    """Where a service's package is missing, one line says so and how to get it; the run is whole and has not failed."""
+    """Where a service's package is missing, one line says so and how to get it; the run is whole, the exit code 3."""
     ran = measure(*FEW, "--reporter", name)
-    line = f"Nothing was sent to {name}, which is not installed: pip install {name}"
-    assert ran.code == 0
-    assert ran.err.splitlines().count(line) == 1
-    assert (ran.run / store.REPORT / f"{name}.txt").read_text() == f"{line}\n"
+    assert ran.code == 3
+    (line,) = [line for line in ran.err.splitlines() if f"pip install {name}" in line]
+    assert f"failed: {name} is not installed, so that nothing was sent: " in line
+    assert store.load(ran.run).curves
 
 
 def test_a_package_that_is_broken_is_not_missing(tmp_path, monkeypatch):
     """A package that is installed and lacks something itself fails by its own words."""
     (tmp_path / "broken_service.py").write_text("import something_absent")
     monkeypatch.syspath_prepend(tmp_path)
-    assert content.package("absent_service") is None
+    with pytest.raises(AnisoError, match="absent_service is not installed"):
+        content.package("absent_service")
     with pytest.raises(ModuleNotFoundError, match="something_absent"):
         content.package("broken_service")
 

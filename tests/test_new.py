@@ -112,6 +112,7 @@ def test_what_is_written_is_short(write):
     assert len(lines[0]) <= 25
     assert [line for line in lines[0] if "import" in line] == ["from aniso_core import Metric, Moments, hookimpl"]
     assert len(lines[1]) < 50
+    assert "metric=METRIC, streams=(STREAM,), tokens=(TOKENS,), sizes=sizes" in hypothesis
     assert "from aniso_core.inference import" in hypothesis
 
 

@@ -397,6 +397,14 @@ def test_a_plugin_is_disabled_by_its_name_or_distribution(disabled, install, ani
     assert module not in sys.modules
 
 
+def test_a_plugin_to_leave_out_that_there_is_not_is_said(aniso, monkeypatch, fresh_registry):
+    """A name in ANISO_DISABLE_PLUGINS that nothing has is said once, with the nearest; a comma too many is not."""
+    monkeypatch.setenv("ANISO_DISABLE_PLUGINS", "aniso-report,, aniso-gema,")
+    fresh_registry()
+    said = "Note: ANISO_DISABLE_PLUGINS names aniso-gema, which is not installed; the nearest is aniso-gemma.\n"
+    assert aniso("plugins").err == said
+
+
 @pytest.mark.parametrize(
     ("wanted", "upgrade"),
     [

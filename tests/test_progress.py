@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import FEW, TEXTS
@@ -171,6 +172,25 @@ def test_a_terminal_shows_each_phase(columns, neox, texts, tmp_path):
     assert re.fullmatch(r"(━+ )?load \d+ MB, 0:00:\d\d *", drawn[0])
     assert max(len(line) for line in drawn) <= int(columns)
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is there again
+
+
+def test_a_terminal_that_goes_away_stops_nothing(monkeypatch):
+    """Where the window is closed, what is drawn and said goes nowhere, and the run goes on without a traceback."""
+    from rich.console import Console
+
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(progress, "_REDRAWN", 0.01)
+        monkeypatch.setattr(progress, "_SILENCE", 0)
+        phases = progress.Phases()
+        with progress.drawn(phases.bar, Console(file=stream, force_terminal=True, width=40)):
+            time.sleep(0.1)
+            os.close(ours)
+            time.sleep(0.1)
+            sys.stderr.write("beside the bar\n")
+            sys.stderr.flush()
+            progress.say("and a line")
 
 
 @pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}], ids=["colour", "NO_COLOR"])

@@ -14,6 +14,7 @@ import click
 from aniso_core.cli.say import TRACEBACK, abandon, say, show_tracebacks
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import log_traceback
+from aniso_core.text import nearest_first
 
 _COMMANDS = {
     "profile": "profile:profile",
@@ -70,6 +71,15 @@ class App(click.Group):
         module, name = _COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(f"aniso_core.cli.{module}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant; an unknown name lists the known ones."""
+        if not (args[0] in _COMMANDS or args[0].startswith("-") or ctx.resilient_parsing):
+            message = f"No such command {args[0]!r}; the commands are {', '.join(nearest_first(args[0], _COMMANDS))}."
+            raise click.UsageError(message, ctx)
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; --help may be cut short by its reader."""

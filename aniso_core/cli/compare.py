@@ -1,5 +1,6 @@
 """`aniso compare`: several models side by side, what weakens the comparison, and the claims that compare them."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -7,8 +8,8 @@ import click
 
 from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
-from aniso_core.cli.parts import tell_remarks
-from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences
+from aniso_core.cli.parts import PARTLY_FAILED, tell_remarks
+from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences, told_in
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, table, talking
 from aniso_core.comparing import pairwise
 from aniso_core.errors import AnisoError
@@ -46,18 +47,24 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
     chosen = choose(known, hypotheses)
     profiles = find_profiles(known, runs)
     pairs = [(a.model.name, b.model.name, found) for a, b, found in pairwise(profiles)]
-    for first, second, found in pairs:
-        if found.refused:
-            message = f"{short(first)} and {short(second)} are not comparable: {found.refused}."
-            raise AnisoError(message)
+    if all(found.refused for *_, found in pairs):
+        first, second, found = pairs[0]
+        message = f"{short(first)} and {short(second)} are not comparable: {found.refused}."
+        raise AnisoError(message)
     judged = engine.judge(chosen, profiles, seed, owners=known.owners("hypothesis"))
     tell_remarks(judged.remarks)
     names = [profile.model.name for profile in profiles]
+    clashing = [{first, second} for first, second, found in pairs if found.refused]
     # Who names a hypothesis wants to know why it compares nothing, too.
-    shown = [verdict for verdict in judged.verdicts if hypotheses or _compares(verdict, names)]
+    shown = [
+        verdict
+        for verdict in judged.verdicts
+        if (hypotheses or len(_models(verdict, names)) != 1)
+        and (verdict.outcome == "not_testable" or _models(verdict, names) not in clashing)
+    ]
     rows = [_row(profile) for profile in profiles]
     if as_json:
-        notes = [{"models": pair, "note": note} for *pair, found in pairs for note in found.notes]
+        notes = [{"models": pair, "note": note} for *pair, found in pairs for note in told_in(found)]
         out_json({"models": list(map(asdict, rows)), "notes": notes, "verdicts": store.to_plain(shown)})
     else:
         _show(rows)
@@ -68,11 +75,16 @@ def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as
         if not shown:
             note("Note: no hypothesis compares these models; `aniso test` judges each alone.")
     end(judged.failures)
+    if clashing:
+        sys.exit(PARTLY_FAILED)
 
 
-def _compares(verdict: Verdict, names: Sequence[str]) -> bool:
-    """Return whether a verdict names two of the models, in its subject and in what it was held against."""
-    return len(names_in(f"{verdict.subject}\n{verdict.reference}", names)) > 1
+def _models(verdict: Verdict, names: Sequence[str]) -> set[str]:
+    """Return which models a verdict names, in its subject and in what it was held against.
+
+    One that names none is about all of them, as where there are too many pairs to test.
+    """
+    return names_in(f"{verdict.subject}\n{verdict.reference}", names)
 
 
 def _row(profile: Profile) -> Row:

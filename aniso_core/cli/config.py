@@ -14,7 +14,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from aniso_core.cli.reporting import STYLES
+from aniso_core.cli.reporting import names_style
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import registry
 from aniso_core.sources import is_hub_id, on_disk
@@ -158,7 +158,7 @@ def _type(option: click.Option, *, listed: bool = False) -> Any:
 def _located(option: click.Option, value: Any, file: Path) -> Any:
     """Return a value, a path as seen from where the command runs; relative ones are relative to the file."""
     if option.multiple:
-        return [one if option.name != "styles" or one in STYLES else _seen_where(one, file) for one in value]
+        return [one if option.name != "styles" or names_style(one) else _seen_where(one, file) for one in value]
     if isinstance(option.type, click.Path) or (option.name in {"model", "prompts"} and _is_path(option, value, file)):
         return _seen_where(value, file)
     return value

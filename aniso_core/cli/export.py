@@ -14,6 +14,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.export import Selection, to_csv, to_json, to_latex
 from aniso_core.plugins import Registry
 from aniso_core.records import PAPER, STREAMS, Profile
+from aniso_core.text import visible
 from aniso_core.tokens import TOKEN_SETS
 
 _LOWER = "lower is more anisotropic"
@@ -42,7 +43,9 @@ _LOWER = "lower is more anisotropic"
     type=click.Choice(list(TOKEN_SETS)),
     help="Token set to write; may be repeated. [default: all of them; latex: all]",
 )
-@click.option("--out", "path", type=click.Path(path_type=Path, dir_okay=False), help="File to write. [default: stdout]")
+@click.option(
+    "--out", "path", type=click.Path(path_type=Path, dir_okay=False), help="New file to write. [default: stdout]"
+)
 @talking()
 def export(runs: tuple[str, ...], format_: str, path: Path | None, **named: tuple[str, ...]) -> None:
     """Write tidy rows, one a number, or as latex a table of where metrics are largest, one line a model.
@@ -51,6 +54,9 @@ def export(runs: tuple[str, ...], format_: str, path: Path | None, **named: tupl
     """
     if format_ == "parquet" and path is None and sys.stdout.isatty():
         message = "Parquet is no text for a terminal; name a file with --out, or redirect the output."
+        raise AnisoError(message)
+    if path is not None and path.exists():
+        message = f"{visible(path)} exists already and is not replaced; name another file with --out."
         raise AnisoError(message)
     known = plugins()
     profiles, unread = _readable(known, runs)

@@ -23,6 +23,17 @@ from aniso_core.text import short
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
+class _Time(click.DateTime):
+    """A date or a time, which a message shows by an example and not by strftime's codes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the time; fails where it is none."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no time such as 2026-01-02 or 2026-01-02T03:04:05", param, ctx)
+
+
 @click.group()
 def runs() -> None:
     """List the runs of a folder, show one, or remove some."""
@@ -53,7 +64,7 @@ class Wanted(NamedTuple):
 @click.option("--prompts", metavar="NAME", shell_complete=completing("prompts"), help="Only runs on this prompt set.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    type=_Time(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="TIME",
     help="Only runs that started at this time (UTC) or later, as 2026-01-02 or 2026-01-02T03:04:05.",
 )

@@ -31,7 +31,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.progress import Phases, following
-from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
+from aniso_core.cli.reporting import draw, find_reporters, find_style, named_styles, send, styled
 from aniso_core.cli.resuming import Request, kept, model_request, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, Probe
@@ -262,7 +262,7 @@ def carried_out(
             progress=progress,
         )
         options = {name: _plain(value) for name, value in chosen.items() if name not in OUTPUT}
-        used = {**chosen, **_used(chosen, known, adapter, probe, plan), "styles": (styles[0], *styles[1])}
+        used = {**chosen, **_used(chosen, known, adapter, probe, plan), "styles": named_styles(*styles)}
         used |= {
             kind: tuple(part.name for part in parts)
             for kind, parts in (("hypotheses", hypotheses), ("reporters", reporters))

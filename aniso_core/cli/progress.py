@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
-from aniso_core.cli.say import say
+from aniso_core.cli.say import heedless, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,18 +147,19 @@ class Beside:
 
     def write(self, text: str) -> int:
         """Write where the bar stood."""
-        with self._lock:
+        with self._lock, heedless(self._stream):
             if text:
                 self._bar.stop()
                 self._last = time.monotonic()
-            return self._stream.write(text)
+            self._stream.write(text)
+        return len(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def tick(self) -> None:
         """Draw the bar anew, unless somebody has just written."""
-        with self._lock:
+        with self._lock, heedless(self._stream):
             if time.monotonic() - self._last > _SILENCE:
                 self._bar.start()
                 self._bar.refresh()
@@ -177,12 +178,14 @@ def drawn(draw: "Callable[[int], Table]", terminal: "Console") -> Iterator[None]
         redirect_stderr=False,
         get_renderable=lambda: draw(terminal.width),
     )
-    stderr: Any = Beside(bar, sys.stderr)
+    stream = sys.stderr
+    stderr: Any = Beside(bar, stream)
     try:
         with contextlib.redirect_stderr(stderr), _repeated(stderr.tick, _REDRAWN):
             yield
     finally:
-        bar.stop()
+        with heedless(stream):
+            bar.stop()
 
 
 @contextlib.contextmanager

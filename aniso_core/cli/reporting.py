@@ -20,18 +20,19 @@ from aniso_core.text import nearest_first, visible
 F = TypeVar("F", bound=Callable[..., object])
 
 STYLES = get_args(FigureStyle)
-"""The names of styles; what else `--style` is given is a file."""
+"""aniso's own styles; what else `--style` is given is a style sheet, by its name or as a file."""
 
 
 def styled() -> Callable[[F], F]:
     """Return the option that says how figures are to look."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        named = [CompletionItem(name) for name in STYLES if name.startswith(incomplete)]
+        named = [CompletionItem(name) for name in (*STYLES, *_shipped()) if name.startswith(incomplete)]
         return named or [CompletionItem(incomplete, type="file")]
 
     said = (
-        "How figures look: screen, or column or page of a paper, and style sheets of matplotlib (my.mplstyle) on top; "
+        "How figures look: screen, or column or page of a paper, and style sheets of matplotlib on top, by name "
+        "(ggplot) or as a file (my.mplstyle); "
     )
     return click.option(
         "--style", "styles", multiple=True, shell_complete=complete, help=f"{said}may be repeated. [default: screen]"
@@ -41,19 +42,51 @@ def styled() -> Callable[[F], F]:
 def find_style(given: Sequence[str]) -> tuple[FigureStyle, tuple[Path, ...]]:
     """Return the style and the style sheets that were given, `screen` where no style was.
 
-    Raises AnisoError for what is neither a style nor a file, and for two styles.
+    Raises AnisoError for what is neither a style nor a style sheet, for a sheet that cannot be used, and two styles.
     """
     named = list(dict.fromkeys(name for name in given if name in STYLES))
-    sheets = [name for name in given if name not in STYLES]
-    for sheet in sheets:
-        if not on_disk(Path.is_file, Path(sheet)):
-            known = ", ".join(nearest_first(sheet, STYLES))
-            message = f"There is no style {visible(sheet)!r}; the styles are {known}, and files of matplotlib's styles."
-            raise AnisoError(message)
+    sheets = tuple(_found(name) for name in given if name not in STYLES)
     if len(named) > 1:
         message = f"The styles {' and '.join(named)} exclude each other; name one of them."
         raise AnisoError(message)
-    return cast("FigureStyle", named[0]) if named else "screen", tuple(map(Path, sheets))
+    return cast("FigureStyle", named[0]) if named else "screen", sheets
+
+
+def names_style(given: str) -> bool:
+    """Return whether what `--style` is given is a name; it is a file otherwise."""
+    return given in STYLES or given in _shipped()
+
+
+def named_styles(style: FigureStyle, sheets: Sequence[Path]) -> tuple[str | Path, ...]:
+    """Return what `--style` is given to draw so again, those style sheets by name that matplotlib ships."""
+    shipped = _shipped()
+    return style, *(sheet.stem if shipped.get(sheet.stem) == sheet else sheet for sheet in sheets)
+
+
+def _found(name: str) -> Path:
+    """Return a style sheet that matplotlib ships or that is a file; raises AnisoError where it cannot be used."""
+    shipped = _shipped()
+    if name in shipped:
+        return shipped[name]
+    sheet = Path(name)
+    if not on_disk(Path.is_file, sheet):
+        known = ", ".join(nearest_first(name, [*STYLES, *shipped]))
+        message = f"There is no style {visible(name)!r}, nor a file of that name; the styles are {known}."
+        raise AnisoError(message)
+    if shipped:  # else nothing is installed that could read it
+        from aniso_core.drawing import sheet_settings
+
+        sheet_settings(sheet)
+    return sheet
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the style sheets that matplotlib ships, by name; none where it is not installed."""
+    try:
+        from aniso_core.drawing import shipped_sheets
+    except ImportError:
+        return {}
+    return shipped_sheets()
 
 
 def find_reporters(known: Registry, names: Sequence[str]) -> list[Reporter]:

@@ -24,7 +24,7 @@ from aniso_core.cli.parts import (
 )
 from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, say, talking
-from aniso_core.comparing import pairwise
+from aniso_core.comparing import Comparison, pairwise
 from aniso_core.contracts import Hypothesis
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import Registry
@@ -190,10 +190,14 @@ def told_differences(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
     """Return what forbids or weakens comparing the profiles, each time with the first pair and the number of others."""
     pairs: dict[str, list[str]] = {}
     for a, b, found in pairwise(profiles):
-        text = f"not comparable, {found.refused}" if found.refused else "; ".join(found.notes)
-        if text:
+        if text := "; ".join(told_in(found)):
             pairs.setdefault(text, []).append(f"{short(a.model.name)} and {short(b.model.name)}")
     return [(_first_and_others(named), f"{text}.") for text, named in pairs.items()]
+
+
+def told_in(found: Comparison) -> Sequence[str]:
+    """Return what forbids or weakens a comparison, each a few words."""
+    return [f"not comparable, {found.refused}"] if found.refused else found.notes
 
 
 def _first_and_others(pairs: list[str]) -> str:

@@ -52,10 +52,8 @@ def loudness() -> str:
 
 def say(line: str, stream: TextIO | None = None) -> None:
     """Write one line for people to stderr, or to `stream`; that nobody is left to read it is no reason to stop."""
-    try:
+    with heedless(stream or sys.stderr):
         click.echo(visible(line), stream, err=True)
-    except BrokenPipeError:
-        abandon(stream or sys.stderr)
 
 
 def note(line: str) -> None:
@@ -80,6 +78,15 @@ def hushed() -> Iterator[None]:
         yield
     finally:
         meta[_LOUDNESS] = before
+
+
+@contextmanager
+def heedless(stream: TextIO) -> Iterator[None]:
+    """Write to `stream` as long as somebody reads it: a pipe may be closed, and a terminal may go away."""
+    try:
+        yield
+    except OSError:
+        abandon(stream)
 
 
 def abandon(stream: TextIO) -> None:

@@ -1,5 +1,6 @@
 r"""A LaTeX table (booktabs): for each model where a metric is extreme, how large it is there, and its interval."""
 
+import re
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,6 @@ _ESCAPES = {
     "|": r"\textbar{}",
     **{char: f"\\{char}" for char in "{}$&#_%"},
     '"': r"\char34{}",  # a command in some languages
-    **{char: f"{{{char}}}" for char in "[]*"},  # arguments, where they begin the line after another
 }
 
 
@@ -66,7 +66,9 @@ def to_latex(profiles: Sequence[Profile], wanted: Selection, lower: Container[st
 
 def escaped(text: str) -> str:
     """Return foreign text as LaTeX shows it: on one line, with nothing in it that LaTeX would act on."""
-    return "".join(_ESCAPES.get(char, char) for char in visible(text))
+    told = "".join(_ESCAPES.get(char, char) for char in visible(text))
+    # At the start of a line these would be arguments of the command before it.
+    return re.sub(r"^(\s*)([\[*])", r"\1{\2}", told)
 
 
 def _remarks(place: tuple[str, str], several: Sequence[bool]) -> Iterator[str]:

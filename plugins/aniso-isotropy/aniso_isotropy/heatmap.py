@@ -1,19 +1,17 @@
 """The reporter `cka`: CKA of every two layers, of each run and of every two runs."""
 
 import contextlib
-import io
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib import colormaps, rc_params_from_file, rcParams, style
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from aniso_core.drawing import drawing, files
 from aniso_core.errors import AnisoError
 from aniso_core.records import Array, Profile, Report, ReportFile
 from aniso_core.text import short, slug
@@ -21,27 +19,12 @@ from aniso_isotropy.grams import GRAM, cka, common_grams
 
 _TOKEN_SETS = ("all", "bulk")
 _LOOK = {"axes.titlelocation": "left"}
-_ALWAYS = {
-    "text.usetex": False,  # names of models would run as TeX
-    "pdf.fonttype": 42,  # text stays text in the PDF, as journals ask
-    "svg.fonttype": "path",  # fonts that a reader lacks are shown all the same
-    "svg.hashsalt": "aniso",
-    "savefig.bbox": None,  # the width is what was asked for
-}
-"""What no style sheet changes."""
 
 _SIDE, _LEFT, _BESIDE, _BELOW, _ABOVE, _SCALE = 23.2, 5.2, 6.0, 5.0, 2.4, 7.2
 """In em, the height of the text: side of a panel at most; left of the first, between panels, below and above each row,
 right of the last panel for the scale."""
 _TITLE, _CAPTION = 2.8, 1.4
 """What title and caption add above and below."""
-
-_INFORMATION = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "ModDate": None},
-    "svg": {"Date": None, "Creator": None},
-}
-"""What would make the same figure differ from one day or machine to the next."""
 
 
 class _Medium(NamedTuple):
@@ -69,11 +52,7 @@ def render(report: Report) -> Iterator[ReportFile]:
     held = [profile for profile in report.profiles if any(array.metric == GRAM for array in profile.arrays)]
     several = len(report.profiles) > 1
     names = _distinct([slug(profile.model.name) for profile in held])
-    # As a path, since matplotlib would fetch a text that begins with http.
-    sheets = [rc_params_from_file(Path(sheet), use_default_template=False) for sheet in report.style_sheets]
-    layers: list[Any] = ["default", _LOOK, medium.look, *sheets, _ALWAYS]
-    with style.context(layers), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks shows as boxes
+    with drawing(_LOOK, medium.look, sheets=report.style_sheets):
         for profile, name in zip(held, names, strict=True):
             yield from _draw(profile, profile, f"{name}-cka" if several else "cka", medium)
         for (a, first), (b, second) in combinations(zip(held, names, strict=True), 2):
@@ -107,10 +86,7 @@ def _draw(a: Profile, b: Profile, name: str, medium: _Medium) -> Iterator[Report
         )
         caption = "Mean states of documents; 1: alike but for rotation, scale and shift, 0: unrelated."
         figure.text(0.1, 0.1, caption, transform=inches, fontsize=7.5, color="0.3")
-    for kind in medium.kinds:
-        out = io.BytesIO()
-        figure.savefig(out, format=kind, dpi=150, metadata=_INFORMATION[kind])
-        yield ReportFile(f"{name}.{kind}", out.getvalue())
+    yield from files(figure, name, medium.kinds)
 
 
 def _arranged(figure: Figure, panels: int, medium: _Medium) -> list[tuple[float, float, float, float]]:

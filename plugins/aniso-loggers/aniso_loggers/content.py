@@ -8,30 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
+from aniso_core.errors import AnisoError
 from aniso_core.records import Profile, Report, ReportFile
 
 DEFAULT = "aniso"
 """What a project or experiment is called where the user calls it nothing."""
 
 
-def package(name: str) -> ModuleType | None:
-    """Return a service's package, None where it is not installed."""
+def package(name: str) -> ModuleType:
+    """Return a service's package; raises AnisoError where it is not installed."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:  # it is there, and lacks something itself
             raise
-        return None
+        message = f"{name} is not installed, so that nothing was sent: pip install {name}"
+        raise AnisoError(message) from error
 
 
 def receipt(name: str, *lines: str) -> list[ReportFile]:
     """Return the file that says where a report went, which the terminal shows too."""
     return [ReportFile(f"{name}.txt", "".join(f"{line}\n" for line in lines).encode(), show=True)]
-
-
-def missing(name: str) -> list[ReportFile]:
-    """Return the file that says that nothing was sent."""
-    return receipt(name, f"Nothing was sent to {name}, which is not installed: pip install {name}")
 
 
 def facts(profile: Profile) -> dict[str, str | int | float]:

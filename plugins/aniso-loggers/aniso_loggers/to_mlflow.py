@@ -13,10 +13,8 @@ _LONGEST = 500  # characters of a value that every tracking server takes
 
 
 def render(report: Report) -> list[ReportFile]:
-    """Log each profile, and return mlflow.txt, which says where; nothing is logged where mlflow is missing."""
+    """Log each profile, and return mlflow.txt, which says where; raises AnisoError where mlflow is missing."""
     mlflow = content.package("mlflow")
-    if mlflow is None:
-        return content.missing("mlflow")
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or content.DEFAULT)
     return content.receipt("mlflow", *[_logged(mlflow, report, profile) for profile in report.profiles])
 

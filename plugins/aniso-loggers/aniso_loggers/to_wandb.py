@@ -9,10 +9,8 @@ from aniso_loggers import content
 
 
 def render(report: Report) -> list[ReportFile]:
-    """Log each profile, and return wandb.txt, which says where; nothing is logged where wandb is missing."""
+    """Log each profile, and return wandb.txt, which says where; raises AnisoError where wandb is missing."""
     wandb = content.package("wandb")
-    if wandb is None:
-        return content.missing("wandb")
     return content.receipt("wandb", *[_logged(wandb, report, profile) for profile in report.profiles])
 
 

@@ -1,17 +1,15 @@
 """What figures are made for: the screen, or a column or the page of a paper, and style sheets on top."""
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from matplotlib import rc_params_from_file
-from matplotlib import style as styles
 from matplotlib.rcsetup import cycler
 
+from aniso_core.drawing import drawing
 from aniso_core.records import FigureStyle
 from aniso_report.figures.looks import PALETTE
 
@@ -85,28 +83,10 @@ _LOOK = {
     "legend.frameon": False,
     "legend.handlelength": 3.0,
 }
-_ALWAYS = {
-    "text.usetex": False,  # names of models would run as TeX
-    "pdf.fonttype": 42,  # text stays text in the PDF, as journals ask
-    "svg.fonttype": "path",  # fonts that a reader lacks are shown all the same
-    "svg.hashsalt": "aniso",
-    "savefig.bbox": None,  # the width is what was asked for
-    "figure.autolayout": False,
-    "figure.constrained_layout.use": False,
-}
-"""What no style sheet changes."""
 
 
 @contextmanager
 def style(medium: Medium = MEDIA["screen"], sheets: Sequence[Path] = ()) -> Iterator[None]:
-    """Draw in aniso's style for a medium and in style sheets on top, the last one on top of all.
-
-    The user's matplotlibrc changes nothing, and their settings are left as they were.
-    """
-    # As a path, since matplotlib would fetch a text that begins with http.
-    own = [rc_params_from_file(Path(sheet), use_default_template=False) for sheet in sheets]
-    layers = ["default", _LOOK, medium.look, *own, _ALWAYS]
-    with styles.context(cast("list[Any]", layers)), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn with boxes; that must not stop a run.
-        warnings.filterwarnings("ignore", message="Glyph")
+    """Draw in aniso's style for a medium and in style sheets on top, as `drawing` does."""
+    with drawing(_LOOK, medium.look, sheets=sheets):
         yield

@@ -3,7 +3,6 @@
 Lengths are in em, the height of the text, so that a sheet holds at any size of text; at 9 pt an em is 1/8 in.
 """
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from aniso_core.drawing import files
 from aniso_core.errors import AnisoError
 from aniso_core.records import Profile, ReportFile
 from aniso_core.text import short
 from aniso_report.figures.media import Medium
 from aniso_report.words import many
 
-_DPI = 150
 _LEFT, _RIGHT, _TITLE, _ABOVE, _FOOT, _CAPTION = 6.4, 1.2, 2.2, 2.5, 3.6, 1.8
 """Around the panels. Above them are the title of the figure, the legend and the titles of panels; below them the labels
 of the x axis and the caption. All are fixed: to measure labels takes as long as to draw them."""
@@ -37,13 +36,6 @@ _NARROWEST, _NARROWEST_BESIDE = 8.0, 15.0
 
 _ENTRY = 1.55
 """Height of a legend's row, in em of the legend."""
-
-_INFORMATION = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "ModDate": None},
-    "svg": {"Date": None, "Creator": None},
-}
-"""What would make the same figure differ from one day or machine to the next."""
 
 
 class Sheet:
@@ -138,14 +130,6 @@ def caption(profile: Profile) -> str:
     model, prompts = profile.model, profile.prompts
     text = f"{many(prompts.documents, 'document')}, {many(prompts.tokens, 'token')}" if prompts else "published values"
     return short(f"{short(model.name, 40)}: {model.layers} layers, d = {model.width:,}; {text}; {model.dtype}", 130)
-
-
-def files(figure: Figure, name: str, kinds: Sequence[str]) -> Iterator[ReportFile]:
-    """Yield the figure in each format, the same bytes every time."""
-    for kind in kinds:
-        out = io.BytesIO()
-        figure.savefig(out, format=kind, dpi=_DPI, metadata=_INFORMATION[kind])
-        yield ReportFile(f"{name}.{kind}", out.getvalue())
 
 
 def _legend_font() -> FontProperties:
