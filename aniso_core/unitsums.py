@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import accumulate, pairwise
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ class Parts:
         place = torch.full_like(self.count, -1, dtype=torch.int64)
         place[index] = torch.arange(len(slots), device=index.device)
         owner = place[self.owner]
-        sums: dict[str, Tensor] = {name: getattr(self, name)[index] for name in (*_SUMS, "probed")}
+        sums: dict[str, Any] = {name: getattr(self, name)[index] for name in (*_SUMS, "probed")}
         units = tuple(self.units[slot] // size for slot in slots)
         return replace(self, units=units, factors=self.factors[owner >= 0], owner=owner[owner >= 0], **sums)
 

@@ -1,5 +1,7 @@
 """What is left when a document is left out: against the same metrics of the states that remain."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from models import KINDS, tiny
@@ -12,6 +14,7 @@ from aniso_core.errors import UndefinedMetricError
 from aniso_core.metrics import aniso_metrics
 from aniso_core.moments import Moments
 from aniso_core.running import RunningMoments
+from aniso_core.states import pack
 from aniso_core.tokens import Document, Tokens
 
 LLAMA = next(kind for kind in KINDS if kind.name == "llama")
@@ -93,6 +96,46 @@ def test_uncentred_squares_of_wide_documents_are_nearly_those_that_are_left():
     want = np.array([Moments.of(states[owner != unit]).uncentred_square_trace for unit in range(24)])
     assert np.corrcoef(got, want)[0, 1] > 0.99
     assert got.mean() == pytest.approx(want.mean(), rel=2e-3)
+
+
+def in_shards(states, owner, number):
+    """Return running moments merged of so many shards, in each of which are states of every document."""
+    order = np.random.default_rng(1).permutation(len(states))
+    shards = [np.sort(shard) for shard in np.array_split(order, number)]
+    return reduce(RunningMoments.merge, (running(states[shard], owner[shard]) for shard in shards))
+
+
+@pytest.mark.parametrize("width", [24, 160])
+def test_what_documents_hold_grows_not_with_merges(width):
+    """However many shards a document is spread over, the same number of factors is kept of it."""
+    states, owner = cloud(8, 1500, width)
+    sizes = [sum(array.nbytes for array in pack(in_shards(states, owner, number)).arrays) for number in (4, 40)]
+    assert sizes[1] <= sizes[0]
+
+
+@pytest.mark.parametrize("spike", [1.0, 4.0])
+def test_documents_that_are_spread_over_shards_are_left_out_as_well(spike):
+    """Merged from sixteen shards, means are exact and the first share is as near as from one."""
+    states, owner = cloud(24, 200, 160, spike=spike)
+    found = in_shards(states, owner, 16)
+    for name, (got, want) in compared(states, owner, SUMS, found).items():
+        assert got == pytest.approx(want, rel=1e-6), name
+    got, want = compared(states, owner, ["top-eigenvalue-share"], found)["top-eigenvalue-share"]
+    assert got == pytest.approx(want, rel=3e-3)
+    assert np.corrcoef(got, want)[0, 1] > 0.99
+    got, want = (
+        np.array([of(unit).uncentred_square_trace for unit in range(24)])
+        for of in (found.result().without_each().get, lambda unit: Moments.of(states[owner != unit]))
+    )
+    assert np.corrcoef(got, want)[0, 1] > 0.99
+    assert got.mean() == pytest.approx(want.mean(), rel=2e-3)
+
+
+def test_narrow_documents_that_are_spread_over_shards_are_left_out_exactly():
+    """Where all directions are kept, nothing is lost by merging."""
+    states, owner = cloud(20, 60, 24)
+    for name, (got, want) in compared(states, owner, SQUARES + SPECTRA, in_shards(states, owner, 12)).items():
+        assert got == pytest.approx(want, rel=1e-4), name
 
 
 @pytest.mark.parametrize(("documents", "tokens", "width"), [(12, 8, 200), (20, 30, 24)])
