@@ -51,8 +51,7 @@ HELD_NOTE = """\
 On paper, GB (10^9 bytes): weights in bfloat16; sums of one token class, of both streams and of the residual stream
 with the final norm's output; what a worker sends for a shard (class rest, units and half of the rows that can wait;
 first tokens are few); what a run that is underway has on disk (two states of the classes rest and first; a third
-while it is written); and what units hold for each class in the end, which grows with the number of shards: 10^9
-tokens in shards of {small:,} and of {large:,}."""
+while it is written); and what {units} units hold for each class, however many shards were merged."""
 
 LARGE_NOTE = """\
 On paper, hours for 10^9 tokens in windows of {window:,}, by docs/scale.md: {reached:.0%} of a card's dense bfloat16
@@ -61,9 +60,8 @@ spectra, a driver of {copying:g} GB/s behind {network:g} GB/s of network. A copy
 its weights and sums need, of which one works at a time (a device map has no pipeline). Products are those of states
 that arrive in half precision and need no split; with the split they are three times as much. As it comes: both
 streams, three token sets, batches of {rows:,} tokens (that is, of a window), shards of {small:,}. Chosen: residual
-stream, token sets all and bulk, batches of {many:,}, shards of {large:,}. Memory is that without intervals, whose
-units do not fit as it comes (What large models hold). A job of one copy merges on its card and has no driver. Total
-is the longer of workers and driver, and spectra."""
+stream, token sets all and bulk, batches of {many:,}, shards of {large:,}. A job of one copy merges on its card and has
+no driver. Total is the longer of workers and driver, and spectra."""
 
 SUITE_NOTE = """\
 On paper, hours for {checkpoints} checkpoints of each size, {tokens:g} tokens each, on one {card} with the
@@ -124,7 +122,7 @@ def result_bytes(shape: Shape, choice: Choice) -> float:
 
 def cards_of(shape: Shape, card: Card, choice: Choice, *, alone: bool) -> int:
     """Return how many cards a copy takes: weights, a shard's sums, and alone those of all shards in two classes."""
-    sums = choice.sites(shape) * sums_bytes(shape.width)
+    sums = choice.sites(shape) * (sums_bytes(shape.width) + units_bytes(shape.width, KEPT_UNITS))
     return math.ceil((HALF * shape.parameters + sums * (3 if alone else 1)) / (USED * card.memory))
 
 
@@ -159,20 +157,18 @@ def held() -> None:
     for shape in LARGE:
         width, sites = shape.width, shape.sites
         one = sites * sums_bytes(width)
-        kept = 2 * 2 * sites * (sums_bytes(width) + units_bytes(width, KEPT_UNITS))
-        units = (sites * merged_units_bytes(width, round(CORPUS / size)) for size in (TOKENS, CHOSEN.shard))
+        units = sites * (units_bytes(width, KEPT_UNITS) + merged_units_bytes(width, KEPT_UNITS))
         figures = (
             HALF * shape.parameters,
             one,
             shape.residual_sites * sums_bytes(width),
             result_bytes(shape, DEFAULT),
-            kept,
-            *units,
+            2 * 2 * (one + units),
+            units,
         )
         rows.append((shape.name, f"{sites}", *(f"{figure / GIGA:.3g}" for figure in figures)))
     columns = ("model", "sites", "weights", "sums of a class", "residual stream", "result of a shard", "on disk")
-    note = HELD_NOTE.format(small=TOKENS, large=CHOSEN.shard)
-    record("What large models hold", (*columns, "units, small shards", "units, large shards"), rows, note)
+    record("What large models hold", (*columns, "units of a class"), rows, HELD_NOTE.format(units=KEPT_UNITS))
 
 
 def large() -> None:

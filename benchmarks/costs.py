@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 DOUBLE, SINGLE, HALF = 8, 4, 2
 BLOCK_WIDTH, MOST_BLOCKS = 128, 8  # as in aniso_core.sums
-NARROW, DIRECTIONS, PROBES = 64, 4, 2  # as in aniso_core.unitsums
+NARROW, DIRECTIONS, PROBES, FACTORS = 64, 4, 2, 8  # as in aniso_core.unitsums
 BLOCK_ROWS = 1024  # rows from which a fold absorbs a block
 KEPT_UNITS = 64
 
@@ -96,18 +96,15 @@ def sums_bytes(width: int) -> float:
     return DOUBLE * (share(width) * width**2 + 3 * width + 5) + SINGLE * width
 
 
-def units_bytes(width: int, units: int, merges: int = 0) -> float:
-    """Return what is kept of `units` beside the sums: 8 (d + 12) numbers each, and directions once a merged part."""
+def units_bytes(width: int, units: int) -> float:
+    """Return what is kept of `units` beside the sums: 8 (d + 12) numbers each, and directions."""
     kept = directions(width)
-    return SINGLE * (units * (2 + kept) * (width + kept + 6) + (merges + 1) * 2 * kept * width)
+    return SINGLE * (units * (2 + kept) * (width + kept + 6) + 2 * kept * width)
 
 
-def merged_units_bytes(width: int, shards: int, units: int = KEPT_UNITS) -> float:
-    """Return the same after merging shards, which are runs of documents: each but the last cuts a unit in two.
-
-    The parts of a cut unit stay apart until the end, and each shard has directions and a shift of its own.
-    """
-    return units_bytes(width, units + shards - 1, shards - 1) + (shards - 1) * SINGLE * width
+def merged_units_bytes(width: int, units: int) -> float:
+    """Return what is kept of `units` of wide states that were merged in: factors and sums."""
+    return units * (SINGLE * FACTORS * width + DOUBLE * ((PROBES + 2) * width + FACTORS + 5))
 
 
 def merge_bytes(width: int) -> float:

@@ -22,21 +22,35 @@ SETS = ("all", "bulk")
 NAMES = ("top-eigenvalue-share", "participation-ratio", "cosine-to-mean", "mean-pairwise-cosine", "norm-cv")
 TARGETS = {"top-eigenvalue-share": Target("at least", 0.9999)}
 
+WINDOWS = 4  # of a document where it is spread over shards
+
 NOTE = """\
 Metrics without each of {documents} documents of {length} tokens, told from what is kept of documents while states
 stream by, against the metrics of the states that remain, in float64: SmolLM2-135M in float32, {sites} sites, token sets
 all and bulk. The worst site and set each: correlation over documents, relative error of a value, ratio of the standard
 deviations of pseudo-values (told over exact, the one furthest from 1), and how far their means lie apart in standard
 errors."""
+SPREAD_NOTE = """\
+The same, but of {windows} windows of {length} tokens a document, which lie far apart in the text: every batch of
+{batch:,} tokens is a shard of its own, so that {shards} shards are merged and each document is in {windows} of them."""
 
 
 def main() -> None:
-    """Measure each site and token set."""
+    """Measure documents that lie in one shard, and such as are spread over many."""
     probe = smollm2()
+    told = {"documents": DOCUMENTS, "length": LENGTH, "sites": len(SITES), "windows": WINDOWS, "batch": BATCH_TOKENS}
+    told["shards"] = DOCUMENTS * LENGTH * WINDOWS // BATCH_TOKENS
+    measure("Leaving out", probe, 1, NOTE.format(**told))
+    measure("Leaving out over shards", probe, WINDOWS, SPREAD_NOTE.format(**told))
+
+
+def measure(section: str, probe: TransformerProbe, windows: int, note: str) -> None:
+    """Measure each site and token set for documents of so many windows, and write a section."""
     found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in NAMES}
-    for parts in tokens_of(probe):
+    for parts in tokens_of(probe, windows):
         for tokens in SETS:
-            for name, compared in compare({key: parts[key] for key in TOKEN_SETS[tokens] if key in parts}).items():
+            wanted = {key: parts[key] for key in TOKEN_SETS[tokens] if key in parts}
+            for name, compared in compare(wanted, in_shards=windows > 1).items():
                 found[name].append(compared)
     rows = []
     for name, several in found.items():
@@ -46,15 +60,16 @@ def main() -> None:
         target = TARGETS[name].cells(worst) if name in TARGETS else ("", "")
         rows.append((name, f"{worst:.5f}", f"{max(error):.1e}", f"{furthest:.3f}", f"{max(apart):.2f}", *target))
     columns = ("metric", "correlation", "error", "spread", "means apart", "target", "reached")
-    record("Leaving out", columns, rows, NOTE.format(documents=DOCUMENTS, length=LENGTH, sites=len(SITES)))
+    record(section, columns, rows, note)
 
 
-def tokens_of(probe: TransformerProbe) -> Iterable[dict[str, list[Tokens]]]:
-    """Yield the tokens of each site by class, in the batches that they came in."""
-    windows = cut(text_ids(probe, DOCUMENTS * LENGTH), LENGTH)
+def tokens_of(probe: TransformerProbe, each: int) -> Iterable[dict[str, list[Tokens]]]:
+    """Yield the tokens of each site by class, in the batches that they came in; `each` windows are of a document."""
+    windows = cut(text_ids(probe, DOCUMENTS * LENGTH * each), LENGTH)
+    units = [number % DOCUMENTS for number in range(len(windows))]
     held: dict[Site, dict[str, list[Tokens]]] = {site: {} for site in SITES}
     for batch in plan_batches(windows, BATCH_TOKENS):
-        layout = Layout(batch, torch.device("cpu"), range(len(windows)))
+        layout = Layout(batch, torch.device("cpu"), units)
 
         def sink(site: Site, states: torch.Tensor, layout: Layout = layout) -> None:
             tokens = layout.tokens(states)
@@ -67,11 +82,12 @@ def tokens_of(probe: TransformerProbe) -> Iterable[dict[str, list[Tokens]]]:
     return held.values()
 
 
-def compare(parts: Mapping[str, list[Tokens]]) -> dict[str, tuple[float, float, float, float]]:
-    """Return by metric how what is told and what is exact compare."""
-    told = reduce(RunningMoments.merge, map(running, parts.values())).result()
+def compare(parts: Mapping[str, list[Tokens]], *, in_shards: bool) -> dict[str, tuple[float, float, float, float]]:
+    """Return by metric how what is told and what is exact compare; `in_shards` merges the batches one by one."""
+    folds = [[tokens] for several in parts.values() for tokens in several] if in_shards else parts.values()
+    told = reduce(RunningMoments.merge, map(running, folds)).result()
     states = np.concatenate([t.states.double().numpy() for several in parts.values() for t in several])
-    owner = np.concatenate([t.document.numpy() for several in parts.values() for t in several])
+    owner = np.concatenate([t.document.numpy() for several in parts.values() for t in several]) % DOCUMENTS
     without = told.without_each()
     exact = {unit: moments(states[owner != unit]) for unit in without}
     metrics = {metric.name: metric for metric in aniso_metrics()}

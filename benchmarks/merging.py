@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from cost import BATCH, model_of, rates, seconds  # which keeps to one thread: it comes before torch
 
 # isort: split
-import numpy as np
 import torch
-from costs import merge_bytes, merged_units_bytes, sums_bytes
+from costs import BLOCK_ROWS, KEPT_UNITS, SINGLE, merge_bytes, merged_units_bytes, sums_bytes, units_bytes
 from hardware import PYTHIA_1_4B as SHAPE
 from results import Target, record
 from subjects import GivenTokens
@@ -23,27 +22,27 @@ from aniso_core.shards import TOKENS
 from aniso_core.states import pack
 from aniso_core.tokens import Tokens, Window
 
-SHARDS = 1000
-COUNTS, NEAR = (10, 50, 100, 150), 5
+COUNTS, NEAR = (10, 100, 500, 1000), 5
 LEFT_OVER = 512  # rows of a shard that wait to be absorbed, half of what can wait
 TIME = Target("at most", 0.1)
 
 NOTE = """\
 What one driver does with a shard of {tokens:,} tokens of {name} (width {width}, {layers} layers), both streams and
-one token class: {sites} sites. One site is measured and scaled to all; each shard is of one unit and has {rows} rows
-left over; processor seconds of one thread, medians of {near} merges up to the one that is named. The pass is that of
-one block over {batch:,} tokens, scaled to all blocks and to the shard. The state is that of one site and class. With
-intervals, what units hold stays apart by shard, so that state and time grow with the shards that were merged.
+one token class: {sites} sites. One site is measured and scaled to all; {last} shards, spread over {units} units in the
+order of the text, each with {rows} rows left over; processor seconds of one thread, medians of {near} merges up to the
+one that is named, and the mean of all. The pass is that of one block over {batch:,} tokens, scaled to all blocks and to
+the shard. The state is that of one site and class, the prediction the most that it can be.
 Reading and writing the sums alone would take {alone:.2f} s at the {copy:.1f} GB/s at which copying ran. The machine
 was shared."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """After so many merges: seconds of one, and bytes of the state, at one site and token class."""
+    """After so many merges: seconds of one, the mean of all, and bytes of the state, at one site and token class."""
 
     shards: int
     seconds: float
+    mean: float
     held: int
 
 
@@ -58,26 +57,15 @@ def main() -> None:
         found = list(merges(intervals=intervals))
         for merged in found:
             taken = SHAPE.sites * merged.seconds
-            predicted = state_bytes(merged.shards, intervals=intervals)
-            sizes = (f"{merged.held / 1e6:.1f}", f"{predicted / 1e6:.1f}")
-            rows.append(
-                (
-                    what,
-                    f"{merged.shards}",
-                    f"{taken:.2f}",
-                    f"{taken / forward:.4f}",
-                    *sizes,
-                    *TIME.cells(taken / forward),
-                )
-            )
-        slope, start = np.polyfit([merged.shards for merged in found], [merged.seconds for merged in found], 1)
-        mean = SHAPE.sites * (start + max(slope, 0) * SHARDS / 2)
-        last = state_bytes(SHARDS, intervals=intervals) / 1e6
-        cells = (f"{mean:.2f}", f"{mean / forward:.4f}", "", f"{last:.1f}", *TIME.cells(mean / forward))
-        rows.append((f"{what}, mean of all", f"{SHARDS:,}, from a line", *cells))
+            sizes = (f"{merged.held / 1e6:.1f}", f"{state_bytes(intervals=intervals) / 1e6:.1f}")
+            figures = (f"{taken:.2f}", f"{taken / forward:.4f}", *sizes)
+            rows.append((what, f"{merged.shards}", *figures, *TIME.cells(taken / forward)))
+        mean = SHAPE.sites * found[-1].mean
+        rows.append((what, "mean of all", f"{mean:.2f}", f"{mean / forward:.4f}", "", "", *TIME.cells(mean / forward)))
     columns = ("what", "shards", "seconds", "over forward", "state, MB", "predicted, MB", "target", "reached")
     bytes_alone = SHAPE.sites * merge_bytes(SHAPE.width) / copying
     said = {"tokens": TOKENS, "name": SHAPE.name, "width": SHAPE.width, "layers": SHAPE.blocks + 1, "near": NEAR}
+    said |= {"last": max(COUNTS), "units": KEPT_UNITS}
     said |= {"sites": SHAPE.sites, "rows": LEFT_OVER, "batch": BATCH, "copy": copying / 1e9, "alone": bytes_alone}
     record("Merging shards", columns, rows, NOTE.format(**said))
 
@@ -91,28 +79,33 @@ def pass_seconds() -> float:
 
 def merges(*, intervals: bool) -> Iterator[Merged]:
     """Merge shards one by one, as a driver does, and yield what was found about some numbers of them."""
-    parts = [shard_of(unit if intervals else None) for unit in range(2)]
-    held, taken = copy.deepcopy(parts[0]), []
-    for number in range(1, max(COUNTS) + 1):
-        # A copy, since each shard has directions of its own.
-        part = copy.deepcopy(parts[number % 2])
+    last, taken = max(COUNTS), []
+    held = shard_of(0 if intervals else None)
+    part, of = held, 0
+    for number in range(1, last + 1):
+        unit = number * KEPT_UNITS // (last + 1)
+        if unit != of and intervals:
+            part, of = shard_of(unit), unit
+        another = copy.deepcopy(part)  # since each shard has directions of its own
         start = time.process_time()
-        held = held.merge(part)
+        held = held.merge(another)
         taken.append(time.process_time() - start)
         if number in COUNTS:
             arrays = pack(held).arrays
-            yield Merged(number, statistics.median(taken[-NEAR:]), sum(array.nbytes for array in arrays))
+            near, mean = statistics.median(taken[-NEAR:]), statistics.fmean(taken)
+            yield Merged(number, near, mean, sum(array.nbytes for array in arrays))
 
 
-def state_bytes(shards: int, *, intervals: bool) -> float:
-    """Return the predicted bytes of a site's state."""
-    more = merged_units_bytes(SHAPE.width, shards, units=1) if intervals else 0
-    return sums_bytes(SHAPE.width) + more
+def state_bytes(*, intervals: bool) -> float:
+    """Return the most bytes that a site's state can have."""
+    width = SHAPE.width
+    more = units_bytes(width, KEPT_UNITS) + merged_units_bytes(width, KEPT_UNITS) if intervals else 0
+    return sums_bytes(width) + more + SINGLE * BLOCK_ROWS * width
 
 
 def shard_of(unit: int | None) -> RunningMoments:
     """Return running moments as a shard of one unit (None: of none) leaves them: sums, and rows that wait."""
-    torch.manual_seed(0)
+    torch.manual_seed(unit or 0)
     running = RunningMoments()
     for rows in (2 * SHAPE.width, LEFT_OVER):
         tokens = Tokens.of(torch.randn(rows, SHAPE.width))

@@ -38,11 +38,12 @@ def test_sums_weigh_what_is_predicted(width, units):
 
 
 def test_merged_units_weigh_what_is_predicted():
-    """What units hold grows by the predicted bytes with each merge of a shard that ends within a unit."""
-    width, whole = 128, running(128, 1200, 1)
-    for number in range(1, 6):
-        whole = whole.merge(running(width, 1200, 1, number))
-        predicted = costs.sums_bytes(width) + costs.merged_units_bytes(width, number + 1, units=1)
+    """What units hold grows by the predicted bytes when shards are merged, and no more with further ones."""
+    width, whole = 128, running(128, 1200, 2)
+    predicted = costs.sums_bytes(width) + costs.units_bytes(width, 2) + costs.merged_units_bytes(width, 2)
+    whole = whole.merge(running(width, 1200, 2, 1))
+    for number in range(2, 6):
+        whole = whole.merge(running(width, 1200, 2, number))
         assert held(whole) == pytest.approx(predicted, rel=1e-3)
 
 
