@@ -49,7 +49,7 @@ def measure(section: str, probe: TransformerProbe, windows: int, note: str) -> N
     found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in NAMES}
     for parts in tokens_of(probe, windows):
         for tokens in SETS:
-            wanted = {key: parts[key] for key in TOKEN_SETS[tokens] if key in parts}
+            wanted: dict[str, list[Tokens]] = {key: parts[key] for key in TOKEN_SETS[tokens] if key in parts}
             for name, compared in compare(wanted, in_shards=windows > 1).items():
                 found[name].append(compared)
     rows = []
