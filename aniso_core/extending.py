@@ -5,6 +5,8 @@ any longer text that begins with the same documents, and only the last one, whic
 """
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,15 @@ _INSTEAD = "measure both texts with `aniso profile`, which gives the same"
 
 
 def put(state: Path, documents: Sequence[Document], run: Path) -> None:
-    """Put documents into a run directory that is being made, and move a state there."""
+    """Put documents and a state into a run directory that is being made; the state stays where it is, too."""
     folder = run / store.STATES
     folder.mkdir()
     lines = [json.dumps(vars(document), ensure_ascii=False) + "\n" for document in documents]
     store.write_file(run / DOCUMENTS, "".join(lines).encode())
-    state.replace(folder / state.name)
+    try:
+        os.link(state, folder / state.name)
+    except OSError:  # a file system without links
+        store.sync(shutil.copyfile(state, folder / state.name))
     store.sync(folder)
 
 

@@ -356,10 +356,10 @@ def write_file(path: Path, data: bytes) -> None:
         raise AnisoError(message) from error
 
 
-def sync(folder: Path) -> None:
-    """Make sure that what a folder lists survives a loss of power."""
+def sync(path: Path) -> None:
+    """Make sure that a file, or what a folder lists, survives a loss of power."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

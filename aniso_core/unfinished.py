@@ -43,7 +43,7 @@ class Unfinished:
         """Name the folder; with `resume` it may hold states.
 
         `tell` is told in a sentence what the user should know at once. `every` are seconds between states, 0 for one
-        after each shard. With `keeps` one state is there until the run is whole, to be moved into it.
+        after each shard. With `keeps` one state is there until the run is whole, to be put into it.
         """
         self._run = run
         self.folder = run.with_name(run.name + store.UNFINISHED)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import FEW, TEXTS
+from same import contents
 
 import aniso_core
 from aniso_core import store
@@ -52,16 +53,6 @@ def interrupted(keep, after):
             raise KeyboardInterrupt
 
     return kept
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    """Return the files of a run by name, without when it was measured and how long that took."""
-    held = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    for name in ("run.json", "profile.json"):
-        made = json.loads(held[name])
-        made["provenance"] |= {"started": "", "seconds": 0}
-        held[name] = json.dumps(made).encode()
-    return held
 
 
 def beside(run: Path) -> list[str]:

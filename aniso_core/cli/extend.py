@@ -11,7 +11,7 @@ from aniso_core import store
 from aniso_core.cli.again import spelt, words
 from aniso_core.cli.completion import completing, repeatable
 from aniso_core.cli.config import require_permitted
-from aniso_core.cli.parts import executed, seldom_collecting
+from aniso_core.cli.parts import executed, loading, seldom_collecting
 from aniso_core.cli.profile import finish, profile, requested
 from aniso_core.cli.reporting import styled
 from aniso_core.cli.say import note, plugins, talking
@@ -38,10 +38,7 @@ from aniso_core.text import slug
 )
 @executed()
 @click.option("--resume", is_flag=True, help="Go on where the new run broke off, if it did.")
-@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
-@click.option(
-    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
-)
+@loading()
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
 @talking()

@@ -57,6 +57,15 @@ def executed() -> Callable[[F], F]:
     return lambda function: named(told(function))
 
 
+def loading() -> Callable[[F], F]:
+    """Return the options that say from where, and of which kind of file, weights may be loaded."""
+    offline = click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
+    pickle = click.option(
+        "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
+    )
+    return lambda function: offline(pickle(function))
+
+
 def tell_standing(
     verdicts: Sequence[Verdict], registered: Registered | None, profiles: Sequence[Profile], seed: int
 ) -> None:

@@ -24,6 +24,7 @@ from aniso_core.cli.parts import (
     executed,
     find_executor,
     find_prompts,
+    loading,
     preregistered,
     seldom_collecting,
     show,
@@ -139,10 +140,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 )
 @executed()
 @click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
-@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
-@click.option(
-    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
-)
+@loading()
 @click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
 @click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
 @talking()

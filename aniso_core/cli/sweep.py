@@ -13,7 +13,7 @@ from aniso_core import store
 from aniso_core.cli import STOPPED
 from aniso_core.cli.again import spelt
 from aniso_core.cli.overview import Overview
-from aniso_core.cli.parts import PARTLY_FAILED, executed, seldom_collecting
+from aniso_core.cli.parts import PARTLY_FAILED, executed, loading, seldom_collecting
 from aniso_core.cli.profile import Named, carried_out, open_model, refuse_other_preset, requested
 from aniso_core.cli.progress import Phases
 from aniso_core.cli.resuming import OPENING, Request, require_same
@@ -36,10 +36,7 @@ from aniso_core.unfinished import Unfinished
     help="Folder of the runs. [default: `out` of the file, else runs/<name of the file>]",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be run and what is whole already; measure nothing.")
-@click.option("--offline", is_flag=True, help="Never use the network; take hub models from the cache.")
-@click.option(
-    "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
-)
+@loading()
 @executed()
 @click.option("--json", "as_json", is_flag=True, help="Write the runs, their states and what failed as JSON.")
 @talking()
