@@ -188,7 +188,8 @@ class Unfinished:
     def _sweep(self) -> None:
         """Remove what a process that died left half-written: states here, and the run beside."""
         for path in self.folder.iterdir():
-            if re.fullmatch(r"\.[a-z0-9_]{8}\.tmp", path.name):
+            # Names of Python's tempfile, and of safetensors', which writes to one of its own first.
+            if re.fullmatch(r"\.[a-z0-9_]{8}\.tmp|\.tmp[A-Za-z0-9]{6}", path.name):
                 path.unlink()
         for path in self._run.parent.iterdir():
             if re.fullmatch(rf"\.{re.escape(self._run.name)}\.[a-z0-9_]{{8}}\.tmp", path.name):

@@ -217,7 +217,7 @@ def place(folder: Path) -> str:
         return "run written" if unfinished.exists() else "not at all"
     if list(folder.glob(f".{_RUN}.*.tmp")):
         return "writing the run"
-    if list(unfinished.glob(".*.tmp")):
+    if list(unfinished.glob(".*tmp*")):
         return "storing a state"
     return "between states" if list(unfinished.glob("state-*")) else "before a state"
 

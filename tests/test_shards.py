@@ -300,7 +300,8 @@ def test_a_second_process_is_refused_and_a_dead_one_is_not(tmp_path):
 def test_what_a_dead_process_left_half_written_is_removed(tmp_path, whole):
     """Files and folders under temporary names go once the run is taken up."""
     folder = broken_off(tmp_path).folder
-    (folder / ".abcdefg1.tmp").write_bytes(b"half")
+    for name in (".abcdefg1.tmp", ".tmpaB3dE6"):
+        (folder / name).write_bytes(b"half")
     (tmp_path / ".run.a2_4c678.tmp").mkdir()
     (tmp_path / ".run.a2_4c678.tmp" / "profile.json").touch()
     for other in (".other.tmp", ".run.b.12345678.tmp", ".run.tmp"):
