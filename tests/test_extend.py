@@ -336,6 +336,16 @@ def test_documents_with_ids_keep_them_and_others_are_numbered_on(begun, aniso, t
     assert ran.err == f"Error: {second} has a document of the id 'x2' already; ids must differ.\n"
 
 
+def test_what_is_added_has_an_encoding_of_its_own(measure, extend, tmp_path):
+    """What is added is UTF-8 unless it is said here, whatever RUN's own text was."""
+    old = tmp_path / "old.txt"
+    old.write_text(f"{TEXTS[0]} röter\n{TEXTS[1]}\n", encoding="latin-1")
+    earlier = measure(*FEW, "--keep-states", "--encoding", "latin-1", prompts=old).run
+    got = extend(earlier, [f"{TEXTS[2]} größer"]).run
+    lines = (got / "states" / "documents.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"].split()[-1] for line in (lines[0], lines[2])] == ["röter", "größer"]
+
+
 def test_what_is_there_is_not_overwritten(begun, extend):
     """A new run has a name that is free."""
     earlier = begun()
