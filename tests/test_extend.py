@@ -299,6 +299,16 @@ def test_a_statistic_that_tells_no_units_apart_needs_to_join_none(install, begun
     assert not aniso_core.load(ran.run).failures
 
 
+def test_a_statistic_that_fails_to_join_units_is_left_out(install, begun, extend):
+    """A fault of a plugin there costs its own metric, which is named, and not the run."""
+    fault = "    def regrouped(self, size):\n        raise ValueError('no')\n\n    def merge(self, other):"
+    install(STATISTIC.format(method="without_each").replace("    def merge(self, other):", fault))
+    ran = extend(begun(MANY[:40], "--metric", "odd", "--metric", "norm-mean"), MANY[40:100])
+    assert ran.code == 3, ran.err
+    (failure,) = aniso_core.load(ran.run).failures
+    assert (failure.name, failure.reason) == ("odd", "its statistic failed to join units: ValueError: no")
+
+
 # What is asked, and by whom
 
 
