@@ -104,7 +104,8 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
 
     Where nothing is there yet it begins with what an `earlier` run kept, whose documents are the first of these. Shards
-    are measured `elsewhere`, or here where there is no such place. The profile is the same to the bit.
+    are measured `elsewhere`, or here where there is no such place. The profile is the same to the bit, but for what is
+    made of units of uncertainty that are joined because the longer text has coarser ones.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
