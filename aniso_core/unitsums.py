@@ -292,7 +292,8 @@ def _probes(rows: Tensor) -> Tensor:
 
 def _random(like: Tensor, columns: int) -> Tensor:
     """Return random numbers float[d, columns], the same ones for all states of that width."""
-    return torch.randn((like.shape[1], columns), generator=torch.Generator().manual_seed(0)).to(like)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((like.shape[1], columns), generator=generator, dtype=torch.float32, device="cpu").to(like)
 
 
 def _factors(products: Tensor, basis: Tensor) -> Tensor:
