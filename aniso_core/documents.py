@@ -73,7 +73,7 @@ def check_documents(documents: Sequence[Document]) -> list[Document]:
         if not document.text.strip():
             message = f"Document {visible(document.id)} is blank; leave it out or give it text."
             raise AnisoError(message)
-        if any("\ud800" <= char <= "\udfff" for char in document.text):
+        if any("\ud800" <= char <= "\udfff" for char in document.id + document.text):
             message = f"Document {visible(document.id)} holds half a surrogate pair, which no tokenizer takes; mend it."
             raise AnisoError(message)
         if document.id in seen:

@@ -104,7 +104,8 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     """Return the anisotropy profile of a model on documents; what is `unfinished` goes on where it was.
 
     Where nothing is there yet it begins with what an `earlier` run kept, whose documents are the first of these. Shards
-    are measured `elsewhere`, or here where there is no such place. The profile is the same to the bit.
+    are measured `elsewhere`, or here where there is no such place. The profile is the same to the bit, but for what is
+    made of units of uncertainty that are joined because the longer text has coarser ones.
 
     Raises AnisoError for a plan that the model cannot meet and OutOfRangeError where states stop being finite.
     """
@@ -122,15 +123,16 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
     shards = cut(tokenized.windows, plan.shard_tokens)
     full = sum(shard.tokens >= plan.shard_tokens for shard in shards)
     came = Reached(0, 0, tokenized.count, plan.batch_tokens, 0.0, started.isoformat(timespec="seconds"), {})
+    found = None
     if unfinished is not None:
         unfinished.agree({"token ids": ids_sha256(tokenized.windows)})
         found = unfinished.restore(fold, probe.info.device)
-        if found is None and earlier is not None:
-            found = _from_earlier(earlier, fold, tokenized, documents, probe.info.device)
-        came = found or came
-        kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
-        if came.shards == full:
-            unfinished.settle(fold, came)
+    if found is None and earlier is not None:
+        found = _from_earlier(earlier, fold, tokenized, documents, probe.info.device)
+    came = found or came
+    kernels.found.update({int(width): kernels.Probed(*each) for width, each in came.kernels.items()})
+    if unfinished is not None and came.shards == full:
+        unfinished.settle(fold, came)
     left = shards[came.shards :]
     done, batch_tokens = came.tokens, came.batch_tokens
 

@@ -25,16 +25,17 @@ DOCUMENTS = f"{store.STATES}/documents.jsonl"
 _INSTEAD = "measure both texts with `aniso profile`, which gives the same"
 
 
-def put(state: Path, documents: Sequence[Document], run: Path) -> None:
-    """Put documents and a state into a run directory that is being made; the state stays where it is, too."""
+def put(state: Path | None, documents: Sequence[Document], run: Path) -> None:
+    """Put documents and, if there is one, a state into a run directory that is being made; the state stays, too."""
     folder = run / store.STATES
     folder.mkdir()
     lines = [json.dumps(vars(document), ensure_ascii=False) + "\n" for document in documents]
     store.write_file(run / DOCUMENTS, "".join(lines).encode())
-    try:
-        os.link(state, folder / state.name)
-    except OSError:  # a file system without links
-        store.sync(shutil.copyfile(state, folder / state.name))
+    if state is not None:
+        try:
+            os.link(state, folder / state.name)
+        except OSError:  # a file system without links
+            store.sync(shutil.copyfile(state, folder / state.name))
     store.sync(folder)
 
 
@@ -49,7 +50,7 @@ class Earlier:
         self._run, self._tell = run, tell
         record = store.load_record(run)
         self._asked, self.prompts = record.asked, str((record.prompts or {}).get("name", ""))
-        if not (run / store.STATES).is_dir():
+        if not states(run / store.STATES):
             message = (
                 f"{visible(run)} keeps no states to go on from, as `aniso profile --keep-states` would have had it; "
                 f"{_INSTEAD}."

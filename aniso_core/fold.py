@@ -264,15 +264,21 @@ class Fold:
     def regroup(self, size: int) -> None:
         """Take every `size` units of uncertainty for one, as a longer text has them.
 
-        Raises AnisoError, naming the metric, where a statistic tells units apart and cannot join them.
+        A plugin's statistic that fails at it is left out. Raises AnisoError, naming the metric, where a statistic tells
+        units apart and cannot join them.
         """
         first = {metric.over: metric for metric in reversed(self._metrics)}
         for maker in self.makers:
             own = {key: held for key, held in self._held.items() if key[0] is maker}
             joining = {key: getattr(held, "regrouped", None) for key, held in own.items()}
             if None not in joining.values():
-                with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
-                    self._held |= {key: join(size) for key, join in joining.items() if join is not None}
+                try:
+                    with contextlib.nullcontext() if maker is RunningMoments else self._guarded(maker):
+                        self._held |= {key: join(size) for key, join in joining.items() if join is not None}
+                except Exception as error:
+                    if maker is RunningMoments:
+                        raise
+                    self._fail(maker, f"its statistic failed to join units: {said(error)}")
             elif self._tells_units(maker, own.values()):
                 message = (
                     "Of more than 64 documents several are left out together, and the statistic of "

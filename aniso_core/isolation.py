@@ -65,7 +65,7 @@ class StoppedError(Exception):
 
 @contextlib.contextmanager
 def isolated(tell: Callable[[str], object], seconds: float | None = None) -> Iterator[None]:
-    """Run a plugin's code; `tell` is told in a few words what it printed and warned of, nothing reaches the screen.
+    """Run a plugin's code; `tell` is told in a few words what it, and threads that it starts, print and warn of.
 
     Raises TimeLimitError after `seconds` (None: never) and StoppedError for what would pass by `except Exception`; only
     the user's interrupt goes through.

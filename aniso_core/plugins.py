@@ -242,8 +242,8 @@ def registry() -> Registry:
             plugins.append(plugin)
         seconds[plugin.name] = time.monotonic() - started
     for name in sorted(unwanted - there):
-        nearest = nearest_first(name, there)[0]
-        remarks.append(f"{DISABLE} names {visible(name)}, which is not installed; the nearest is {nearest}.")
+        nearest = "".join(f"; the nearest is {each}" for each in nearest_first(name, there)[:1])
+        remarks.append(f"{DISABLE} names {visible(name)}, which is not installed{nearest}.")
     found = Registry(plugins, items, broken, remarks, disabled)
     found.seconds = seconds
     return found

@@ -226,7 +226,7 @@ def to_plain(records: Sequence[Any]) -> list[Any]:
 def not_whole(folder: Path) -> str:
     """Return how to go on with a run that broke off, given its folder or what lies beside it."""
     run = visible(str(folder).removesuffix(UNFINISHED))
-    return f"{run} is not whole yet; its command goes on with it: aniso profile ... --out {run} --resume."
+    return f"{run} is not whole yet; the command that began it goes on with it, with --out {run} --resume."
 
 
 def _decoded(data: bytes, kind: type[_T], path: Path) -> _T:

@@ -176,8 +176,9 @@ class UnitSums:
         rows = 2 + self._both.shape[1]
         held = self._held.held.view(len(self._slots), rows, -1)
         linear, unit_sum, *products = held[:, :, :width].double().unbind(dim=1)
-        square, count, inverse = held[:, 0, width : width + 3].double().unbind(dim=1)
-        offset, offsets, fourth = held[:, 0, -3:].double().unbind(dim=1)
+        # Copies, also of float64, as what is added later adds to these sums in place.
+        square, count, inverse = held[:, 0, width : width + 3].to(torch.float64, copy=True).unbind(dim=1)
+        offset, offsets, fourth = held[:, 0, -3:].to(torch.float64, copy=True).unbind(dim=1)
         # About the unit's own mean, whatever the centre.
         mean = linear / count[:, None]
         within = torch.stack(products, dim=1) - (linear @ self._both.double())[:, :, None] * mean[:, None]
@@ -292,7 +293,8 @@ def _probes(rows: Tensor) -> Tensor:
 
 def _random(like: Tensor, columns: int) -> Tensor:
     """Return random numbers float[d, columns], the same ones for all states of that width."""
-    return torch.randn((like.shape[1], columns), generator=torch.Generator().manual_seed(0)).to(like)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((like.shape[1], columns), generator=generator, dtype=torch.float32, device="cpu").to(like)
 
 
 def _factors(products: Tensor, basis: Tensor) -> Tensor:

@@ -25,6 +25,11 @@ REFUSED = {
     "text is a number": ("p.jsonl", b'{"text": 12}\n', ["line 1", 'no "text"']),
     "same id twice": ("p.jsonl", b'{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}\n', ["id 'x'", "must differ"]),
     "half a surrogate pair": ("p.jsonl", b'{"text": "a \\ud800 b"}\n', ["Document 1", "surrogate", "mend"]),
+    "half a surrogate pair in an id": (
+        "p.jsonl",
+        b'{"text": "a", "id": "\\ud800"}\n',
+        ["Document", "surrogate", "mend"],
+    ),
     "blank text": ("p.jsonl", b'{"text": "a"}\n{"text": " \\n"}\n', ["Document 2 is blank", "leave it out"]),
 }
 

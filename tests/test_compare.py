@@ -168,6 +168,18 @@ def test_two_models_are_compared(pair, aniso):
     assert "bell-curve" not in ran.out
 
 
+def test_a_folder_of_runs_stands_for_its_runs(pair, aniso, tmp_path):
+    """A folder, and FOLDER/* of one that has a report, name the runs in it, for whatever takes several."""
+    for run in pair[:2]:
+        shutil.copytree(run, tmp_path / run.name)
+    wanted = aniso("compare", *pair[:2])
+    (tmp_path / "report").mkdir()
+    for given in ([tmp_path], sorted(tmp_path.iterdir())):
+        assert aniso("compare", *given) == wanted
+        assert aniso("test", *given).code == 0
+        assert aniso("export", *given).code == 0
+
+
 def test_a_comparison_as_json_has_all_fields(pair, aniso):
     """`--json` is one object of models, notes and verdicts with every field."""
     ran = aniso("compare", *pair[:2], "published:pythia-6.9b", "--json")

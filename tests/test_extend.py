@@ -17,6 +17,8 @@ from conftest import FEW, TEXTS, Ran
 import aniso_core
 from aniso_core import store
 from aniso_core.api import make_plan
+from aniso_core.errors import AnisoError
+from aniso_core.extending import Earlier
 from aniso_core.running import RunningMoments
 from aniso_core.statefile import read, states
 from aniso_core.tokens import Tokens
@@ -299,6 +301,16 @@ def test_a_statistic_that_tells_no_units_apart_needs_to_join_none(install, begun
     assert not aniso_core.load(ran.run).failures
 
 
+def test_a_statistic_that_fails_to_join_units_is_left_out(install, begun, extend):
+    """A fault of a plugin there costs its own metric, which is named, and not the run."""
+    fault = "    def regrouped(self, size):\n        raise ValueError('no')\n\n    def merge(self, other):"
+    install(STATISTIC.format(method="without_each").replace("    def merge(self, other):", fault))
+    ran = extend(begun(MANY[:40], "--metric", "odd", "--metric", "norm-mean"), MANY[40:100])
+    assert ran.code == 3, ran.err
+    (failure,) = aniso_core.load(ran.run).failures
+    assert (failure.name, failure.reason) == ("odd", "its statistic failed to join units: ValueError: no")
+
+
 # What is asked, and by whom
 
 
@@ -334,6 +346,16 @@ def test_documents_with_ids_keep_them_and_others_are_numbered_on(begun, aniso, t
     ran = aniso("extend", second, "--prompts", more)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == f"Error: {second} has a document of the id 'x2' already; ids must differ.\n"
+
+
+def test_what_is_added_has_an_encoding_of_its_own(measure, extend, tmp_path):
+    """What is added is UTF-8 unless it is said here, whatever RUN's own text was."""
+    old = tmp_path / "old.txt"
+    old.write_text(f"{TEXTS[0]} röter\n{TEXTS[1]}\n", encoding="latin-1")
+    earlier = measure(*FEW, "--keep-states", "--encoding", "latin-1", prompts=old).run
+    got = extend(earlier, [f"{TEXTS[2]} größer"]).run
+    lines = (got / "states" / "documents.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"].split()[-1] for line in (lines[0], lines[2])] == ["röter", "größer"]
 
 
 def test_what_is_there_is_not_overwritten(begun, extend):
@@ -443,23 +465,22 @@ def test_what_is_no_run_is_refused(extend, tmp_path, good_run):
         assert f"Error: {run} is no run directory: cannot read run.json" in ran.err
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "gone", "two"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "two"])
 def test_a_damaged_state_is_refused(damage, begun, extend):
     """It is named, nothing is measured in its place, and nothing is written."""
     earlier = begun()
     (path,) = states(earlier / store.STATES)
     data = path.read_bytes()
     middle = len(data) // 2
-    if damage == "gone":
-        path.unlink()
-    elif damage == "two":
+    if damage == "two":
         shutil.copy(path, path.with_name("state-00000001-" + "0" * 32 + ".safetensors"))
     else:
-        path.write_bytes({"cut": data[:middle], "empty": b""}.get(damage, data[:middle] + b"?" + data[middle + 1 :]))
+        changed = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        path.write_bytes({"cut": data[:middle], "empty": b"", "changed": changed}[damage])
     ran = extend(earlier)
     assert ran.code == 1
     assert re.search(
-        r"^Error: .*states.* is damaged \((its checksum is another|it holds [02] states)\); ", ran.err, re.MULTILINE
+        r"^Error: .*states.* is damaged \((its checksum is another|it holds 2 states)\); ", ran.err, re.MULTILINE
     )
     assert "measure both texts with `aniso profile`, which gives the same." in ran.err
     assert sorted(path.name for path in earlier.parent.iterdir() if path.is_dir()) == ["run"]
@@ -568,4 +589,17 @@ def test_states_that_cannot_be_stored_are_said_and_the_run_is_whole(begun, measu
     ran = measure(*FEW, "--keep-states", "--quiet", out="bare")
     assert ran.code == 0
     assert ran.err == "No states are kept, so that this run cannot be extended; the rest is whole.\n"
-    assert not (ran.run / "states").exists()
+    assert states(ran.run / "states") == []
+    with pytest.raises(AnisoError, match="keeps no states to go on from"):
+        Earlier(ran.run, str)
+
+
+def test_an_extended_run_without_a_state_has_its_texts(begun, extend, aniso, monkeypatch, tmp_path):
+    """Where there is no room for a state, the run can be repeated all the same."""
+    first = begun()
+    monkeypatch.setattr("aniso_core.unfinished.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    got = extend(first).run
+    assert states(got / "states") == []
+    ran = aniso("profile", "--config", got / "run.toml", "--out", tmp_path / "again")
+    assert ran.code == 0, ran.err
+    assert numbers(tmp_path / "again") == numbers(got)

@@ -126,7 +126,7 @@ def test_a_run_that_is_not_whole_says_how_to_go_on(command, end, runs, aniso):
     (runs / "half.unfinished").mkdir()
     ran = aniso(*command, runs / f"half{end}")
     half = runs / "half"
-    said = f"{half} is not whole yet; its command goes on with it: aniso profile ... --out {half} --resume."
+    said = f"{half} is not whole yet; the command that began it goes on with it, with --out {half} --resume."
     assert (ran.code, ran.out, ran.err) == (1, "", f"Error: {said}\n")
 
 

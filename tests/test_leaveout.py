@@ -113,6 +113,16 @@ def test_what_documents_hold_grows_not_with_merges(width):
     assert sizes[1] <= sizes[0]
 
 
+def test_what_is_added_to_a_part_later_is_none_of_what_it_was_merged_into():
+    """A merge shares no sums of documents with its parts, whatever their precision."""
+    states, owner = cloud(4, 60, 24)
+    one, other = (running(states[part::3], owner[part::3]) for part in (0, 1))
+    both = one.merge(other)
+    before = {unit: left.count for unit, left in both.result().without_each().items()}
+    other.update(Tokens.of(states[2::3], owner[2::3].tolist()))
+    assert {unit: left.count for unit, left in both.result().without_each().items()} == before
+
+
 @pytest.mark.parametrize("spike", [1.0, 4.0])
 def test_documents_that_are_spread_over_shards_are_left_out_as_well(spike):
     """Merged from sixteen shards, means are exact and the first share is as near as from one."""

@@ -103,7 +103,7 @@ def test_a_run_without_a_name_has_one_from_the_start(broken_off, aniso, good_pat
     words = shlex.split(re.search("to go on: aniso (.*)", ran.err)[1])
     folder = words[words.index("--out") + 1]
     assert re.fullmatch(r"runs/\d{8}-\d{6}-tiny-neox", folder)
-    assert "tiny-neox is not whole yet; its command goes on with it: aniso profile" in aniso("runs", "list").err
+    assert "tiny-neox is not whole yet; the command that began it goes on with it" in aniso("runs", "list").err
     assert aniso(*words).out == f"{folder}\n"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [Path(folder).name]
 

@@ -155,9 +155,8 @@ def test_a_damaged_state_is_measured_again(damage, both, tmp_path, whole):
             path.unlink()
         else:
             middle = len(data) // 2
-            path.write_bytes(
-                {"cut": data[:middle], "empty": b""}.get(damage, data[:middle] + b"?" + data[middle + 1 :])
-            )
+            changed = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+            path.write_bytes({"cut": data[:middle], "empty": b"", "changed": changed}[damage])
     seen, told = [], []
     again = kept_all(tmp_path, tell=told.append)
     with again.held():

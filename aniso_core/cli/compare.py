@@ -9,7 +9,7 @@ import click
 from aniso_core import engine, store
 from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import PARTLY_FAILED, tell_remarks
-from aniso_core.cli.runs import choose, end, find_profiles, seeded, tell, told_differences, told_in
+from aniso_core.cli.runs import choose, end, find_profiles, in_folders, seeded, tell, told_differences, told_in
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, table, talking
 from aniso_core.comparing import pairwise
 from aniso_core.errors import AnisoError
@@ -39,7 +39,8 @@ class Row:
 @click.option("--json", "as_json", is_flag=True, help="Write models, notes and verdicts as JSON, with all fields.")
 @talking()
 def compare(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, as_json: bool) -> None:
-    """Compare two runs or more, if they can be compared; RUN is a run directory or published:NAME."""
+    """Compare two runs or more, if they can be compared; RUN is a run directory, a folder of them or published:NAME."""
+    runs = in_folders(runs)
     if len(runs) == 1:
         message = "One run has nothing to be compared with; give two or more."
         raise click.UsageError(message)

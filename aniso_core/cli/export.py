@@ -8,7 +8,7 @@ import click
 
 from aniso_core import store
 from aniso_core.cli.completion import repeatable
-from aniso_core.cli.runs import find_profile, runs_given, told_apart
+from aniso_core.cli.runs import find_profile, in_folders, runs_given, told_apart
 from aniso_core.cli.say import plugins, say, talking
 from aniso_core.errors import AnisoError
 from aniso_core.export import Selection, to_csv, to_json, to_latex
@@ -50,7 +50,8 @@ _LOWER = "lower is more anisotropic"
 def export(runs: tuple[str, ...], format_: str, path: Path | None, **named: tuple[str, ...]) -> None:
     """Write tidy rows, one a number, or as latex a table of where metrics are largest, one line a model.
 
-    A run that cannot be read is named, and the others are written.
+    RUN is a run directory, a folder of them or published:NAME. One that cannot be read is named, and the others are
+    written.
     """
     if format_ == "parquet" and path is None and sys.stdout.isatty():
         message = "Parquet is no text for a terminal; name a file with --out, or redirect the output."
@@ -59,7 +60,7 @@ def export(runs: tuple[str, ...], format_: str, path: Path | None, **named: tupl
         message = f"{visible(path)} exists already and is not replaced; name another file with --out."
         raise AnisoError(message)
     known = plugins()
-    profiles, unread = _readable(known, runs)
+    profiles, unread = _readable(known, in_folders(runs))
     metrics = dict.fromkeys(_held(known, name, profiles) for name in named["metrics"])
     wanted = Selection(tuple(metrics), named["streams"], named["tokens"])
     wanted.check(profiles)

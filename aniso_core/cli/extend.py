@@ -52,8 +52,8 @@ def extend(context: click.Context, /, run: Path, **given: Any) -> None:
     """
     earlier = Earlier(run, note)
     given["folder"] = folder = given["folder"] or _beside(run, given["prompts"])
-    # RUN's own file of options, so that all that is not said here is as it was there.
-    asking = ["--config", str(run / store.CONFIG), *words(context.command, given)]
+    # RUN's own file of options, so that all that is not said here is as it was there; but not its text's encoding.
+    asking = ["--config", str(run / store.CONFIG), "--encoding", given["encoding"], *words(context.command, given)]
     asked = profile.make_context("profile", asking, parent=context)
     require_permitted(asked)
     known = plugins()

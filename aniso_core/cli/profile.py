@@ -286,8 +286,8 @@ def carried_out(
             records = store.run_files(measured, judged, options, config, unfinished.asked)
         if chosen["keep_states"] and unfinished.settled is None:
             say("No states are kept, so that this run cannot be extended; the rest is whole.")
-        settled = unfinished.settled
-        store.save(folder, records, made.files, None if settled is None else partial(put, settled, documents))
+        more = partial(put, unfinished.settled, documents) if chosen["keep_states"] else None
+        store.save(folder, records, made.files, more)
     sent = send(reporters, replace(report, files=(*records, *made.files)), known, folder / store.REPORT, limit)
     detail(f"Took {', '.join(f'{phase} {seconds:.1f} s' for phase, seconds in progress.seconds())}.")
     tell_remarks((*judged.remarks, *sent.remarks))

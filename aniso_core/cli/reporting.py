@@ -59,7 +59,7 @@ def names_style(given: str) -> bool:
 
 def named_styles(style: FigureStyle, sheets: Sequence[Path]) -> tuple[str | Path, ...]:
     """Return what `--style` is given to draw so again, those style sheets by name that matplotlib ships."""
-    shipped = _shipped()
+    shipped = _shipped() if sheets else {}
     return style, *(sheet.stem if shipped.get(sheet.stem) == sheet else sheet for sheet in sheets)
 
 

@@ -47,11 +47,14 @@ seeded = click.option("--seed", type=click.IntRange(min=0), default=0, show_defa
 @click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON, with all fields.")
 @talking()
 def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prereg: Path | None, as_json: bool) -> None:
-    """Judge stored runs again, together where there are several; RUN is a run directory or published:NAME."""
+    """Judge stored runs again, together where there are several.
+
+    RUN is a run directory, a folder of them or published:NAME.
+    """
     registered = None if prereg is None else read(prereg)
     known = plugins()
     chosen = choose(known, hypotheses)
-    profiles = find_profiles(known, runs)
+    profiles = find_profiles(known, in_folders(runs))
     _note_differences(profiles)
     judged = engine.judge(chosen, profiles, seed, owners=known.owners("hypothesis"), registered=registered)
     tell_remarks(judged.remarks)
@@ -80,7 +83,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str,
     known = plugins()
     style, sheets = find_style(styles)
     own = Path(runs[0]) / store.REPORT if len(runs) == 1 and not runs[0].startswith(PUBLISHED) else None
-    runs = tuple(run for given in runs for run in _within(given))
+    runs = in_folders(runs)
     single = len(runs) == 1 and not runs[0].startswith(PUBLISHED)
     target = folder or own
     if target is None:
@@ -146,6 +149,12 @@ def _readable(known: Registry, runs: tuple[str, ...]) -> tuple[tuple[str, ...], 
             unread.append(Failure("run", run, "", str(error)))
     names = tuple(run for run, _ in read)
     return names, told_apart([profile for _, profile in read], names), unread
+
+
+def in_folders(runs: Sequence[str]) -> tuple[str, ...]:
+    """Return runs with those of folders in their place; a folder's report, which FOLDER/* names too, is passed over."""
+    given = [run for run in runs if Path(run).name != store.REPORT or len(runs) == 1]
+    return tuple(run for folder in given for run in _within(folder))
 
 
 def _within(given: str) -> Sequence[str]:

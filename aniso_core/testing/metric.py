@@ -200,7 +200,7 @@ def _without_units(given: Subject, statistic: Statistic, size: int, how: str) ->
         true = given.number(cloud, [at for at in cloud.everything if cloud.unit[at] // size != unit])
         if true is not None:
             near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
-            where = f"{cloud}, without_each at unit {unit}"
+            where = f"{cloud}, {how}, without_each at unit {unit}"
             want(near, given.about, f"{shown(true)} as of the other units", shown(left[unit]), where)
 
 
