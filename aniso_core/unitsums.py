@@ -246,9 +246,8 @@ def _joined(one: Parts, other: Parts) -> Parts:
         return mine + theirs
 
     # What lies between the means of a unit's two parts.
-    shared = [unit for unit in one.units if unit in set(other.units)]
-    mine, theirs = (torch.tensor([p.units.index(u) for u in shared], dtype=torch.int64) for p in (one, other))
-    mine, theirs = mine.to(device), theirs.to(device)
+    shared = [unit for unit in one.units if unit in other.units]
+    mine, theirs = (torch.tensor([*map(p.units.index, shared)], dtype=torch.int64, device=device) for p in (one, other))
     count, more = one.count[mine], other.count[theirs]
     apart = one.linear[mine] / count[:, None] - other.linear[theirs] / more[:, None]
     apart *= (count * more / (count + more)).sqrt()[:, None]

@@ -422,7 +422,7 @@ ADAPTERS = {
     "tokenizes nothing": (
         "tokenize(self, *given, **more): return None",
         "return Mine(open_model(request))",
-        "AttributeError: 'NoneType' object has no attribute 'count'",
+        "AttributeError: 'NoneType' object has no attribute 'windows'",
     ),
     "reads nothing": (
         "reading(self, sites, sink): raise SystemExit(1)",

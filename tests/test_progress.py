@@ -192,7 +192,7 @@ def test_a_terminal_that_goes_away_stops_nothing(monkeypatch):
             sys.stderr.flush()
             progress.say("and a line")
             phases("forward", 1, 2)
-    assert [phase for phase, _ in phases.seconds()] == ["forward"]
+    assert [phase for phase, _ in phases.seconds()] == ["load", "forward"]
 
 
 @pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}], ids=["colour", "NO_COLOR"])
