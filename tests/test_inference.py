@@ -30,6 +30,7 @@ from aniso_core.inference import (
     phase_test,
     range_interval,
     sign_flip,
+    sign_flip_interval,
     valley_bounds,
 )
 
@@ -527,6 +528,37 @@ def test_sign_flips_count_all_arrangements(differences):
     ways = np.array(list(product((1, -1), repeat=len(differences)))) @ differences
     found = sign_flip(differences, "greater").p
     assert found == pytest.approx((ways >= differences.sum() - 1e-9).mean(), rel=1e-12)
+
+
+@quick
+@given(arrays(np.float64, st.integers(6, 9), elements=values), st.sampled_from([0.05, 0.2]))
+def test_an_interval_of_twins_holds_what_its_test_does_not_reject(differences, alpha):
+    """Centres inside the bounds are not rejected two-sided at alpha, and those beyond them are."""
+    bounds = sign_flip_interval(differences, alpha)
+    step = 1e-6 * (1 + np.ptp(differences))
+    for inside in (bounds.low + step, bounds.high - step, (bounds.low + bounds.high) / 2):
+        if bounds.low <= inside <= bounds.high:
+            assert sign_flip(differences - inside).p > alpha
+    for outside in (bounds.low - step, bounds.high + step):
+        assert sign_flip(differences - outside).p <= alpha
+
+
+def test_an_interval_of_twins_in_closed_form():
+    """Of 6 pairs the bounds at .05 are the least and the largest, of 8 the sixth means of sets of pairs in order."""
+    six = np.array([3.0, -1.0, 4.0, 1.0, 5.0, 9.0])
+    assert (sign_flip_interval(six).low, sign_flip_interval(six).high) == (-1.0, 9.0)
+    eight = 2.0 ** np.arange(8)
+    # The smallest means: 1, (1 + 2) / 2, 2, (1 + 2 + 4) / 3, (1 + 4) / 2, (2 + 4) / 2.
+    assert sign_flip_interval(eight).low == 3.0
+    assert sign_flip_interval(-eight).high == -3.0
+
+
+def test_few_or_very_many_twins_have_no_interval():
+    """With five pairs no centre is rejected at .05, and of more than twenty not all sets are gone through."""
+    for pairs in (5, 21):
+        found = sign_flip_interval(np.arange(float(pairs)))
+        assert found.estimate == (pairs - 1) / 2
+        assert np.isnan([found.low, found.high]).all()
 
 
 @quick

@@ -191,12 +191,12 @@ def test_equally_flat_profiles_are_called_equivalent():
     assert "supported" not in {v.outcome for v in found}
 
 
-def families(arms):
-    """Return `arms` lineages a norm, two models each: flat RMSNorm models, bells of LayerNorm models."""
+def families(arms, low=0.1):
+    """Return `arms` lineages a norm, two models each: bells, those of RMSNorm `low`."""
     made = []
     for number in range(2 * arms * 2):
         norm, lineage = ("rmsnorm", "layernorm")[number % 2], number // 4
-        height = 0.1 if norm == "rmsnorm" else 0.4
+        height = low if norm == "rmsnorm" else 0.4
         shares = {"all": bell(STATES, height), "bulk": bell(STATES, height)}
         made.append(profile(shares, norm=norm, name=f"m{number}", architecture=f"{norm}{lineage}", seed=number))
     return made
@@ -211,6 +211,8 @@ def test_lineages_are_counted_once():
     found = [v for v in judged("gauge-flatness", *families(3)) if v.subject == "the norm"]
     assert [(v.outcome, v.p) for v in found] == [("supported", 1 / 20)] * 4
     assert "may differ in more than the norm" in found[0].because
+    alike = [v for v in judged("gauge-flatness", *families(3, low=0.4)) if v.subject == "the norm"]
+    assert {(v.outcome, v.label, v.p_refuted, v.low) for v in alike} == {("refuted", "equivalent", 1 / 20, None)}
 
 
 def test_models_of_other_texts_make_no_families():
@@ -247,8 +249,19 @@ def test_twins_tell_the_norm_from_all_else():
     ]
     low, high = np.reshape(found[0].details["flatness"], (5, 2)).T
     assert found[0].estimate == pytest.approx(np.mean(low - high))
-    alike = [v for v in judged("gauge-flatness", *twins(5, low=0.4)) if v.subject == "the norm in twins"]
-    assert "supported" not in {v.outcome for v in alike}
+
+
+@pytest.mark.parametrize(
+    ("low", "outcome", "label"), [(0.1, "supported", ""), (0.4, "refuted", "equivalent"), (0.7, "refuted", "")]
+)
+def test_twins_are_flatter_or_equally_flat_or_less_flat(low, outcome, label):
+    """Eight pairs tell which, with an interval on the side of what matters where the verdict is."""
+    found = [v for v in judged("gauge-flatness", *twins(8, low=low)) if v.subject == "the norm in twins"]
+    assert {(v.outcome, v.label, min(v.p, v.p_refuted)) for v in found} == {(outcome, label, 1 / 256)}
+    for verdict in found:
+        assert verdict.low < verdict.estimate < verdict.high
+        assert {0.1: verdict.high < -0.02, 0.4: -0.02 < verdict.low < verdict.high < 0.02, 0.7: verdict.low > 0.02}[low]
+        assert f"(95 %: {verdict.low:+.3f} to {verdict.high:+.3f})" in verdict.because
 
 
 def test_few_twins_are_not_testable():

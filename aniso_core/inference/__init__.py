@@ -6,7 +6,7 @@ numpy and scipy, so a plugin names the function that uses it with `later`.
 """
 
 from aniso_core.inference.agreement import Agreement, agreement
-from aniso_core.inference.exact import ExactTest, exact_permutation, sign_flip
+from aniso_core.inference.exact import ExactTest, exact_permutation, sign_flip, sign_flip_interval
 from aniso_core.inference.flatness import Flatness, FlatnessDifference, flatness, flatness_difference
 from aniso_core.inference.flips import MaxT, max_t
 from aniso_core.inference.matrix import Bounds, DepthBins, Interval, depth_bins, interval
@@ -43,5 +43,6 @@ __all__ = [
     "phase_test",
     "range_interval",
     "sign_flip",
+    "sign_flip_interval",
     "valley_bounds",
 ]

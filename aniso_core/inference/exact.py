@@ -6,12 +6,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aniso_core.inference.matrix import matrix, require_probability
+from aniso_core.inference.matrix import Bounds, matrix, require_probability
 from aniso_core.records import Array, Outcome
 
 Alternative = Literal["less", "greater", "two-sided"]
 
 _MOST = 40  # the sums of all subsets of half as many values are held at once: 2^20 of them
+_MOST_SPLIT = 20  # as many differences have 2^20 subsets, whose means an interval takes in order
 _ROUNDING = 1e-12  # sums that differ by less than this share of all values' sizes are equal
 
 
@@ -59,6 +60,24 @@ def sign_flip(differences: Array, alternative: Alternative = "two-sided", alpha:
     differences = np.sort(_values(differences))
     what = f"{len(differences)} pair{'s' * (len(differences) > 1)}"
     return _judged(float(differences.mean()), _tails(differences, None), alternative, alpha, what)
+
+
+def sign_flip_interval(differences: Array, alpha: float = 0.05) -> Bounds:
+    """Return the centres of paired differences, float64[pairs], that `sign_flip` does not reject two-sided at alpha.
+
+    A centre c is rejected by how many sets of differences have a mean of c or less (Hartigan 1969, Journal of the
+    American Statistical Association 64, 1303), so the bounds are means of such sets, in order. They are NaN for so few
+    pairs that no centre can be rejected, and for more than 20. Raises ValueError as `sign_flip` does.
+    """
+    require_probability(alpha, "alpha")
+    differences = _values(differences)
+    estimate, n = float(differences.mean()), len(differences)
+    place = int(alpha / 2 * 2.0**n) - 1
+    if place < 0 or n > _MOST_SPLIT:
+        return Bounds(estimate, np.nan, np.nan)
+    sums, sizes = _subsets(differences)
+    means = np.sort(sums[1:] / sizes[1:])
+    return Bounds(estimate, float(means[place]), float(means[-1 - place]))
 
 
 def _values(values: Array) -> Array:

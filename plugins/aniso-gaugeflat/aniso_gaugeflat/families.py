@@ -3,21 +3,37 @@
 One model against one cannot tell, and models of one lineage are no independent observations of it.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from aniso_core.comparing import pairwise
-from aniso_core.inference import ExactTest, exact_permutation, flatness, sign_flip
+from aniso_core.inference import Bounds, ExactTest, exact_permutation, flatness, sign_flip, sign_flip_interval
+from aniso_core.inference.exact import Alternative
 from aniso_core.inference.matrix import CONCLUSIVE, thin, untestable
-from aniso_core.records import STREAMS, Profile, Verdict
+from aniso_core.records import STREAMS, Outcome, Profile, Verdict
 from aniso_core.rigorous import SHARE, inadequate, not_testable, over_token_sets, plain, sample
 from aniso_gaugeflat import SESOI
 
 Twins = tuple[Profile, Profile]
-Judge = Callable[[dict[int, float]], tuple[ExactTest, str]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How much flatter the models with RMSNorm are than those with LayerNorm."""
+
+    said: str
+    """What is compared, as the start of a sentence."""
+    test: Callable[[Alternative, float], ExactTest]
+    """Tests whether the difference is less, or greater, than a number."""
+    bounds: Bounds
+    """The difference and its 95 % interval; NaN where there is none."""
+
+
+Compare = Callable[[dict[int, float]], Compared]
 """Takes the flatness of each profile, by its id."""
 
 _ALPHA = 0.05
@@ -43,7 +59,7 @@ def over_models(profiles: Sequence[Profile], pairs: Sequence[Twins]) -> Iterator
         yield replace(not_testable("gauge-flatness", "the norm", _CONFOUNDED), reference=names)
 
 
-def _on_streams(subject: str, profiles: Sequence[Profile], judge: Judge) -> Iterator[Verdict]:
+def _on_streams(subject: str, profiles: Sequence[Profile], compare: Compare) -> Iterator[Verdict]:
     """Yield a verdict for each stream and token set."""
     names = " and ".join(profile.model.name for profile in profiles)
     pairs = ((f"{a.model.name} and {b.model.name}", found.refused) for a, b, found in pairwise(profiles))
@@ -52,11 +68,11 @@ def _on_streams(subject: str, profiles: Sequence[Profile], judge: Judge) -> Iter
         if refused:
             verdicts = [not_testable("gauge-flatness", subject, refused, stream)]
         else:
-            verdicts = over_token_sets(partial(_judged, subject, profiles, judge, stream))
+            verdicts = over_token_sets(partial(_judged, subject, profiles, compare, stream))
         yield from (replace(verdict, reference=names) for verdict in verdicts)
 
 
-def _judged(subject: str, profiles: Sequence[Profile], judge: Judge, stream: str, tokens: str) -> Verdict:
+def _judged(subject: str, profiles: Sequence[Profile], compare: Compare, stream: str, tokens: str) -> Verdict:
     found, weak, least = {}, [], CONCLUSIVE
     for profile in profiles:
         one = sample(profile, SHARE, stream, tokens)
@@ -66,35 +82,62 @@ def _judged(subject: str, profiles: Sequence[Profile], judge: Judge, stream: str
         found[id(profile)] = flatness(one.pv).flatness
         least = min(least, len(one.pv))
         weak += [f"{profile.model.name}: {why}" for why in (inadequate(one, SESOI),) if why]
-    test, sentence = judge(found)
-    if test.outcome == "not_testable":
-        return not_testable("gauge-flatness", subject, test.reason, stream, tokens)
-    few = thin(least) if least < CONCLUSIVE else ""
-    unsure = weak or few or test.estimate > -SESOI
+    compared = compare(found)
+    flatter = compared.test("less", 0.0)
+    if flatter.outcome == "not_testable":
+        return not_testable("gauge-flatness", subject, flatter.reason, stream, tokens)
+    p_refuted, p_small = compared.test("greater", -SESOI).p, compared.test("less", SESOI).p
+    p_equivalent = max(p_refuted, p_small)
+    outcome: Outcome = "inconclusive"
+    if not weak and least >= CONCLUSIVE:
+        if flatter.p <= _ALPHA and flatter.estimate <= -SESOI:
+            outcome = "supported"
+        elif p_refuted <= _ALPHA:
+            outcome = "refuted"
+    few = f"{thin(least)}; " if least < CONCLUSIVE else ""
+    same = "; within what matters they are equally flat" if p_equivalent <= _ALPHA else ""
+    low, high = compared.bounds.low, compared.bounds.high
+    known = math.isfinite(low)
+    span = f" (95 %: {low:+.3f} to {high:+.3f})" if known else ""
     return Verdict(
         "gauge-flatness",
         "rigorous",
         subject,
-        "inconclusive" if unsure else test.outcome,
-        f"{few and few + '; '}{sentence} differs by {test.estimate:+.3f} on average; what matters begins at {-SESOI}",
-        estimate=test.estimate,
-        p=test.p,
+        outcome,
+        f"{few}{compared.said} differs by {flatter.estimate:+.3f} on average{span}; what matters begins at "
+        f"{-SESOI}{same}",
+        label="equivalent" if same else "",
+        estimate=flatter.estimate,
+        low=low if known else None,
+        high=high if known else None,
+        p=flatter.p,
+        p_refuted=p_refuted,
         false_positive_rate=_ALPHA,
         false_positive_null="labels handed out at random",
         stream=stream,
         tokens=tokens,
         flags=tuple(weak),
-        details={**plain(test), "metric": SHARE, "sesoi": SESOI, "flatness": list(found.values())},
+        details={
+            **plain(flatter),
+            "metric": SHARE,
+            "sesoi": SESOI,
+            "p_equivalent": p_equivalent,
+            "flatness": list(found.values()),
+        },
     )
 
 
-def _over_twins(twins: Sequence[Twins], found: dict[int, float]) -> tuple[ExactTest, str]:
+def _over_twins(twins: Sequence[Twins], found: dict[int, float]) -> Compared:
     apart = np.array([found[id(rms)] - found[id(layer)] for rms, layer in twins])
     said = f"over {len(twins)} pairs of twins, which differ in the norm alone, flatness with RMSNorm"
-    return sign_flip(apart, "less", _ALPHA), said
+
+    def test(alternative: Alternative, beyond: float) -> ExactTest:
+        return sign_flip(apart - beyond, alternative, _ALPHA)
+
+    return Compared(said, test, sign_flip_interval(apart, _ALPHA))
 
 
-def _over_lineages(arms: Sequence[Profile], found: dict[int, float]) -> tuple[ExactTest, str]:
+def _over_lineages(arms: Sequence[Profile], found: dict[int, float]) -> Compared:
     lineages: dict[tuple[str, str], list[float]] = {}
     for profile in arms:
         lineages.setdefault((str(profile.model.norm), profile.model.architecture), []).append(found[id(profile)])
@@ -104,4 +147,8 @@ def _over_lineages(arms: Sequence[Profile], found: dict[int, float]) -> tuple[Ex
         f"over {labels.sum()} RMSNorm and {(~labels).sum()} LayerNorm lineages, which may differ in more than the norm,"
         " flatness with RMSNorm"
     )
-    return exact_permutation(means, labels, "less", _ALPHA), said
+
+    def test(alternative: Alternative, beyond: float) -> ExactTest:
+        return exact_permutation(means - beyond * labels, labels, alternative, _ALPHA)
+
+    return Compared(said, test, Bounds())
