@@ -18,7 +18,7 @@ from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Re
 from aniso_core.documents import group_size, units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
-from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
+from aniso_core.isolation import LONGEST, isolated, log_traceback, said, waiting_for, watched
 from aniso_core.limits import require_timer
 from aniso_core.prereg import Registered
 from aniso_core.records import (
@@ -467,7 +467,7 @@ class _Watch:
             ):
                 yield
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            reason = short(error, 400) if isinstance(error, AnisoError) else said(error)
+            reason = short(error, LONGEST) if isinstance(error, AnisoError) else said(error)
             self.failures.append(about(reason.rstrip(".")))
             log_traceback(f"{self._kind} {name}", error)
 
