@@ -311,6 +311,19 @@ def test_a_statistic_that_fails_to_join_units_is_left_out(install, begun, extend
     assert (failure.name, failure.reason) == ("odd", "its statistic failed to join units: ValueError: no")
 
 
+def test_units_that_find_no_memory_to_be_joined_are_one_sentence(begun, extend, monkeypatch):
+    """Where memory runs out as units are joined, it is said as where shards are added up."""
+    earlier = begun(MANY[:40], "--metric", "norm-mean")
+
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(RunningMoments, "regrouped", short)
+    ran = extend(earlier, MANY[40:100])
+    assert ran.code == 1
+    assert "Error: There is no memory to add up what was measured; give fewer --stream or" in ran.err
+
+
 # What is asked, and by whom
 
 
