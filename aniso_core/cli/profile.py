@@ -21,10 +21,9 @@ from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
     blaming,
-    executed,
     find_executor,
     find_prompts,
-    loading,
+    measuring,
     preregistered,
     seldom_collecting,
     show,
@@ -32,7 +31,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.progress import Phases, following
-from aniso_core.cli.reporting import draw, find_reporters, find_style, named_styles, send, styled
+from aniso_core.cli.reporting import draw, drawn, find_reporters, find_style, named_styles, send
 from aniso_core.cli.resuming import Request, kept, model_request, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, Probe
@@ -82,8 +81,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 )
 @repeatable("--metric", "metrics", "metric", "Metric to measure", usual=USUAL)
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
-@styled()
+@drawn()
 @click.option(
     "--dtype",
     type=click.Choice(_DTYPES),
@@ -138,11 +136,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
     is_flag=True,
     help="Keep the texts, and what was summed up of them, in the run, so that `aniso extend` can add to it.",
 )
-@executed()
-@click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
-@loading()
-@click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
-@click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
+@measuring("Go on with the run that --out names where it broke off, if it did.")
 @talking()
 @configured()
 @click.pass_context

@@ -97,8 +97,8 @@ class _File:
             )
             raise AnisoError(message)
         values |= {"resume": True, **self.given}
-        params: dict[str, Any] = profile.make_context("profile", [], parent=context, default_map=values).params
-        return params
+        with profile.make_context("profile", [], parent=context, default_map=values) as asked:
+            return asked.params
 
 
 def _model(known: Registry, chosen: Mapping[str, Any]) -> str:
