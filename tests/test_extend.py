@@ -161,6 +161,7 @@ def test_only_what_is_not_kept_is_measured(begun, extend, monkeypatch):
     ran = extend(earlier)
     assert sum(seen) == aniso_core.load(ran.run).prompts.tokens - held
     assert f"{held} of its {total} tokens need not be measured again" in ran.err
+    assert "Read 4 documents from more.txt, to be added to the 3 of begin.txt.\n" in ran.err
 
 
 @pytest.mark.parametrize(("size", "full"), [(10_000, 0), (1, 4)])
@@ -333,7 +334,7 @@ def test_options_are_those_of_the_first_run(begun, extend):
     earlier = begun(TEXTS, *FEW, *options)
     got = extend(earlier).run
     before, now = (store.load_record(run).asked for run in (earlier, got))
-    left = {"texts", "token ids", "dtype", "device"}  # what was left to aniso is written out
+    left = {"texts", "prompts", "token ids", "dtype", "device"}  # what was left to aniso is written out
     assert {name: value for name, value in now.items() if name not in left} == {
         name: value for name, value in before.items() if name not in left
     }

@@ -60,7 +60,6 @@ def extend(context: click.Context, /, run: Path, **given: Any) -> None:
         replace(
             request,
             chosen={**request.chosen, **own},
-            prompts=f"{earlier.prompts}+{request.prompts}",
             documents=earlier.followed_by(request.documents),
             earlier=earlier,
             again=spelt(context.command, {"run": run, **given, "resume": True}),

@@ -14,7 +14,8 @@ import click
 
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
-from aniso_core.cli.again import command
+from aniso_core.cli import runs
+from aniso_core.cli.again import command, spelt
 from aniso_core.cli.completion import USUAL, completing, repeatable
 from aniso_core.cli.config import OUTPUT, configured, require_permitted, written
 from aniso_core.cli.parts import (
@@ -158,7 +159,7 @@ def finish(known: Registry, request: Request) -> None:
     """Carry out what was requested where it is not whole yet, say where it is, and exit with what `main` promises."""
     done = stored(request)
     if done is not None:
-        note(f"{done.folder} is whole already; nothing is left to do.")
+        note(f"{done.folder} is whole already; {_left_to_draw(request, done.folder)}")
         _show_result(request.chosen, done)
         return
     done = carried_out(known, request, following(shown=loudness() != "quiet"))
@@ -166,6 +167,15 @@ def finish(known: Registry, request: Request) -> None:
     _show_result(request.chosen, done)
     if done.troubles:
         sys.exit(PARTLY_FAILED)
+
+
+def _left_to_draw(request: Request, folder: Path) -> str:
+    """Return what draws a run that is whole as it is asked for now, where that is otherwise than it was."""
+    asked = {name: list(request.chosen[name]) for name in ("reporters", "styles")}
+    before = store.load_record(folder).request
+    if all(before.get(name) in (given, None) or not given for name, given in asked.items()):
+        return "nothing is left to do."
+    return f"what draws it anew: {spelt(runs.report, {'runs': [folder], **asked})}"
 
 
 @dataclass(frozen=True)
@@ -216,10 +226,9 @@ def carried_out(
     off goes on. Raises AnisoError.
     """
     chosen, adapter, plan, documents = request.chosen, request.adapter, request.plan, request.documents
-    hypotheses, registered, prompts_name = request.hypotheses, request.registered, request.prompts
+    hypotheses, registered = request.hypotheses, request.registered
     reporters, styles, limit = request.reporters, request.styles, chosen["time_limit"]
-    if prompts_name not in known.names("prompts"):
-        note(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
+    _tell_texts(known, request)
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     with (
         watching as progress,
@@ -236,7 +245,7 @@ def carried_out(
                 probe,
                 documents,
                 plan,
-                prompts_name,
+                request.texts,
                 progress=progress,
                 unfinished=unfinished,
                 earlier=request.earlier,
@@ -291,6 +300,16 @@ def carried_out(
     return Done(folder, measured, judged.verdicts, troubles, shown)
 
 
+def _tell_texts(known: Registry, request: Request) -> None:
+    """Say how many documents were read from a file, and how many were there before where a run is extended."""
+    earlier = request.earlier
+    if earlier is None and request.prompts in known.names("prompts"):
+        return
+    before = "" if earlier is None else f", to be added to the {len(earlier.documents)} of {earlier.prompts}"
+    new = len(request.documents) - (0 if earlier is None else len(earlier.documents))
+    note(f"Read {new} document{'s' * (new != 1)} from {request.prompts}{before}.")
+
+
 def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
     """Say which plugins' parts failed, but for those that reporters have just shown with their reasons."""
     for failure in failures:
@@ -331,6 +350,8 @@ def _underway(
     with kept(unfinished, request, folder, tell):
         store.refuse_existing(folder)  # another process may have finished it since
         unfinished.agree(request.asked(folder))
+        if chosen["resume"] and not unfinished.is_kept:
+            note(f"Nothing of {folder} is stored yet, so that it starts from the beginning.")
         yield folder, probe or opened(adapter, chosen, named, progress), unfinished
 
 

@@ -76,9 +76,9 @@ def sweep(  # noqa: PLR0913 - one for each option
         return
     try:
         _carry_out(known, runs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         whole = sum(run.state in {"whole", "measured"} for run in runs)
-        say(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
+        error.add_note(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
         raise
     _tell_failures(runs)
     if as_json:
