@@ -18,7 +18,7 @@ from aniso_core.contracts import BosRule, Hypothesis, Kernels, Metric, Probe, Re
 from aniso_core.documents import group_size, units_of
 from aniso_core.errors import AnisoError, out_of_memory
 from aniso_core.fold import Fold
-from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
+from aniso_core.isolation import LONGEST, isolated, log_traceback, said, waiting_for, watched
 from aniso_core.limits import require_timer
 from aniso_core.prereg import Registered
 from aniso_core.records import (
@@ -151,7 +151,8 @@ def profile(  # noqa: PLR0913 - what is measured, and who is told of it
             else:
                 batch_tokens = _take(part, ahead.take(batch_tokens), batch_tokens, probe.info.device)
                 heard(shard.tokens)
-            _merge(fold, part)
+            with _adding_up():
+                fold.merge(part)
             if unfinished is not None:
                 reached = replace(
                     came,
@@ -209,7 +210,8 @@ def _from_earlier(
     reached = earlier.restore(fold, device)
     size = group_size(documents) // group_size(earlier.documents)
     if fold.units and size > 1:
-        fold.regroup(size)
+        with _adding_up():
+            fold.regroup(size)
     return replace(reached, total=tokenized.count)
 
 
@@ -348,10 +350,11 @@ class _Pass:
         return None
 
 
-def _merge(fold: Fold, part: Fold) -> None:
-    """Add a shard to what was measured before; raises AnisoError where there is no memory for it."""
+@contextlib.contextmanager
+def _adding_up() -> Iterator[None]:
+    """Add statistics up; raises AnisoError where there is no memory for it."""
     try:
-        fold.merge(part)
+        yield
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -467,7 +470,7 @@ class _Watch:
             ):
                 yield
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            reason = short(error, 400) if isinstance(error, AnisoError) else said(error)
+            reason = short(error, LONGEST) if isinstance(error, AnisoError) else said(error)
             self.failures.append(about(reason.rstrip(".")))
             log_traceback(f"{self._kind} {name}", error)
 

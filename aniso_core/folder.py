@@ -32,6 +32,7 @@ class Entry:
     documents: int
     tokens: int
     dtype: str
+    seed: int
     aniso: str
 
 
@@ -56,6 +57,7 @@ def entry(run: Path) -> Entry:
         documents=prompts.documents if prompts else 0,
         tokens=prompts.tokens if prompts else 0,
         dtype=model.dtype,
+        seed=made.seed,
         aniso=made.versions.get("aniso", ""),
     )
 
@@ -88,7 +90,8 @@ def entries(folder: Path) -> Iterator[Entry | AnisoError]:
         try:
             yield entry(path)
         except AnisoError as error:
-            yield error
+            within = f"{visible(path)} is a folder of runs itself, as of a sweep: aniso runs list {visible(path)}."
+            yield AnisoError(within) if holds_runs(path) else error
 
 
 def require_run(path: Path) -> None:

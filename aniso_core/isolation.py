@@ -19,7 +19,8 @@ from aniso_core.text import short
 PATIENCE = 60.0
 """Seconds after which stderr names whom aniso is waiting for."""
 
-_LONGEST = 400  # characters of what a plugin said; some print megabytes
+LONGEST = 400
+"""Characters that are shown of what a plugin said; some print megabytes."""
 _FOR_AUTHORS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 """Warnings that Python itself shows to nobody but those who test."""
 
@@ -114,7 +115,7 @@ def said(error: BaseException) -> str:
         text = str(error)
     except Exception as fault:  # noqa: BLE001 - a plugin's error may fail to say what it is
         text = f"it does not say what ({type(fault).__name__})"
-    return short(text if isinstance(error, TimeLimitError) else f"{type(error).__name__}: {text}", _LONGEST)
+    return short(text if isinstance(error, TimeLimitError) else f"{type(error).__name__}: {text}", LONGEST)
 
 
 def log_traceback(who: str, error: BaseException) -> None:
@@ -136,7 +137,7 @@ def _watch(thread: int, over: threading.Event) -> None:
             continue
         named = waited
         sys.stderr.write(
-            f"Still waiting for the {short(waited[0], _LONGEST)} after {PATIENCE:g} s. Ctrl-C ends it, and "
+            f"Still waiting for the {short(waited[0], LONGEST)} after {PATIENCE:g} s. Ctrl-C ends it, and "
             "ANISO_DISABLE_PLUGINS=NAME leaves a plugin out.\n"
         )
 
@@ -165,9 +166,9 @@ def _hearing(tell: Callable[[str], object]) -> Iterator[None]:
     finally:
         warned = next((each for each in caught if not issubclass(each.category, _FOR_AUTHORS)), None)
         if warned is not None:
-            tell(f"warned: {short(warned.message, _LONGEST)}")
+            tell(f"warned: {short(warned.message, LONGEST)}")
         if text := printed.getvalue().strip():
-            tell(f"printed: {short(text, _LONGEST)}")
+            tell(f"printed: {short(text, LONGEST)}")
 
 
 def _folder() -> str | None:

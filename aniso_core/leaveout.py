@@ -145,10 +145,10 @@ class Remainders:
         bends = np.add.reduceat(out * weights[:, None], starts)
         bends -= (bends @ span) @ span.T
         top = highest + (bends**2).sum(axis=1) / np.maximum(np.maximum(highest - smaller, highest / 2), _TINY)
-        own = np.array([((mine @ mine.T) ** 2).sum() for mine in map(self.of_unit, range(len(starts)))])
+        taken_squares = np.array([((unit @ unit.T) ** 2).sum() for unit in map(self.of_unit, range(len(starts)))])
         outside = np.add.reduceat(sizes - (along**2).sum(axis=1), starts)
-        own += self.missed + 2 * rest * outside / max(whole.width - len(values), 1)
-        left = np.maximum(squares - 2 * (weighted + rest * tail) + own, top**2)
+        taken_squares += self.missed + 2 * rest * outside / max(whole.width - len(values), 1)
+        left = np.maximum(squares - 2 * (weighted + rest * tail) + taken_squares, top**2)
         return About(np.clip(top, 0, self.traces) / self.divisors, first @ span.T, left / self.divisors**2)
 
 
@@ -164,8 +164,8 @@ def without_each(whole: Moments) -> dict[int, Moments]:
     left = (whole.count - count).round()
     owner, factors = parts.owner.cpu().numpy(), parts.factors.cpu().numpy().astype(np.float64)
     # What leaves with a unit: its scatter about the mean of all, and the move of the mean.
-    own = np.arange(len(count))
-    owners = np.concatenate([owner, own, own])
+    slots = np.arange(len(count))
+    owners = np.concatenate([owner, slots, slots])
     out = np.concatenate([factors, between, linear / np.sqrt(left)[:, None]])
     order = np.argsort(owners, kind="stable")
     traces = np.maximum(whole.trace * (whole.count - 1) - square - (linear**2).sum(axis=1) / left, 0)

@@ -26,6 +26,10 @@ _ASKED, _LOCK = "asked.json", "lock"
 _KEPT = 2
 _EVERY = 60.0  # seconds between states
 _SHARE = 20.0  # times what storing one takes
+_IN_FULL, _BY_NAME = 4, 3  # of many differences so many are told, and so many more are named
+
+NAMES = {"texts": "prompts"}
+"""What a checksum, by the name that it goes by among what a result depends on, is of in words, which may change."""
 
 
 class Unfinished:
@@ -210,24 +214,36 @@ class Unfinished:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], words: tuple[str, str] = ("then", "now")) -> str:
     """Return in which names two requests differ, with what was asked for then and now; empty where in none.
 
-    Of lists only what the other lacks is told. `words` say which of two is which.
+    Of lists only what the other lacks is told, and of many differences the first; others are named, or counted.
+    `words` say which of two is which.
     """
+    names = dict.fromkeys((*now, *before))
+    other = [name for name in names if before.get(name) != now.get(name) and name not in NAMES.values()]
     told = []
-    for name in dict.fromkeys((*now, *before)):
-        then, today = before.get(name), now.get(name)
-        if then == today:
-            continue
-        if isinstance(then, list) and isinstance(today, list):
-            gone, new = ([x for x in one if x not in other] for one, other in ((then, today), (today, then)))
-            then, today = (gone or None, new or None) if gone or new else (then, today)
-        told.append(f"{name} ({words[0]} {_shown(then)}, {words[1]} {_shown(today)})")
+    for name in other[:_IN_FULL]:
+        then, today = _shown(name, before, now)
+        told.append(f"{name} ({words[0]} {then}, {words[1]} {today})")
+    named, more = other[_IN_FULL:][:_BY_NAME], len(other) - _IN_FULL - _BY_NAME
+    if named:
+        told.append(f"also {', '.join(named)}" + (f" and {more} more" if more > 0 else ""))
     return "; ".join(told)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, *sides: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a name stands for on either side of a difference, in words."""
+    values: list[Any] = [side.get(name) for side in sides]
+    if all(isinstance(value, list) for value in values):
+        lacking = [[each for each in one if each not in other] for one, other in (values, values[::-1])]
+        values = lacking if any(lacking) else values
+    for value, side in zip(values, sides, strict=True):
+        described = side.get(NAMES.get(name, ""))
+        yield f"{short(described)}, SHA-256 {_words(value)}" if described else _words(value)
+
+
+def _words(value: Any) -> str:
+    if value in (None, ""):
+        return "not given"
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
-    if value is None:
-        return "nothing"
+        value = ", ".join(map(str, value)) or "nothing"
     text = value if isinstance(value, str) else json.dumps(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{40,}", text) else short(text)

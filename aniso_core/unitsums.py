@@ -2,8 +2,9 @@
 
 A document's scatter is d x d, too much to keep for each. Kept are its mean and the products B = U'G of the scatter G
 about it with a few directions U, so that G is close to B'(BU)^+ B (Nystrom): exact along U, and what is left out is
-known by its trace. Where sums are merged, factors of a document's scatters are joined and the smallest let go, so that
-what is kept does not grow with the number of merges. docs/statistics.md says how near that comes.
+known by its trace. Where sums are merged, factors of a document's scatters are joined and all but the eight largest let
+go, so that what is kept does not grow with the number of merges; eight, as two shards tell four each, and few units lie
+in more: shards end between documents. docs/statistics.md says how near that comes.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ _NARROW = 64  # width up to which there are as many directions as the states hav
 _MORE = 4  # directions more than wanted that the search for them carries along
 _ROUNDS = 3
 _NOISE = 1e-6  # relative to a unit's largest eigenvalue along U: below it lies rounding of float32
-_FACTORS = 8  # of a unit's scatter that are kept over merges
+_FACTORS = 2 * _DIRECTIONS  # of a unit's scatter that are kept over merges
 _SUMS = ("count", "linear", "square", "quartic", "unit_sum", "norm_sum", "norm_square")
 """Attributes of `Parts` that add up where parts are about one centre."""
 
@@ -64,7 +65,7 @@ class Parts:
         if self.exact:
             return torch.zeros_like(self.count)
         factors = self.factors.double()
-        caught = _summed(_outer(factors @ _probes(factors), factors), self.owner, len(self.units))
+        caught = _summed_products(factors, self.owner, len(self.units))
         lacking = (self.probed.square() - caught.square()).sum(dim=2)
         return lacking.mean(dim=1).clamp_min(0)
 
@@ -225,7 +226,7 @@ def parts_of_rows(rows: Tensor, runs: Runs, centre: Tensor) -> Parts:
         norm_square=summed(norms**2),
         factors=factors.float(),
         owner=owner,
-        probed=summed(_outer(factors @ _probes(factors), factors)),
+        probed=_summed_products(factors, owner, len(units)),
         exact=True,
     )
 
@@ -247,16 +248,16 @@ def _joined(one: Parts, other: Parts) -> Parts:
 
     # What lies between the means of a unit's two parts.
     shared = [unit for unit in one.units if unit in other.units]
-    mine, theirs = (torch.tensor([*map(p.units.index, shared)], dtype=torch.int64, device=device) for p in (one, other))
-    count, more = one.count[mine], other.count[theirs]
-    apart = one.linear[mine] / count[:, None] - other.linear[theirs] / more[:, None]
+    here, there = (torch.tensor([*map(p.units.index, shared)], dtype=torch.int64, device=device) for p in (one, other))
+    count, more = one.count[here], other.count[there]
+    apart = one.linear[here] / count[:, None] - other.linear[there] / more[:, None]
     apart *= (count * more / (count + more)).sqrt()[:, None]
-    probed = summed("probed").index_add_(0, places[0][mine], _outer(apart @ _probes(apart), apart))
+    probed = summed("probed") + _summed_products(apart, places[0][here], len(units))
     return Parts(
         units=units,
         **{name: summed(name) for name in _SUMS},
         factors=torch.cat([one.factors, other.factors, apart.float()]),
-        owner=torch.cat([places[0][one.owner], places[1][other.owner], places[0][mine]]),
+        owner=torch.cat([places[0][one.owner], places[1][other.owner], places[0][here]]),
         probed=probed,
         exact=one.exact and other.exact,
     )
@@ -267,9 +268,13 @@ def _summed(values: Tensor, owner: Tensor, number: int) -> Tensor:
     return values.new_zeros((number, *values.shape[1:])).index_add_(0, owner, values)
 
 
-def _outer(along: Tensor, rows: Tensor) -> Tensor:
-    """Return float[n, r, d], each row times its coordinates along r directions."""
-    return along[:, :, None] * rows[:, None]
+def _summed_products(rows: Tensor, owner: Tensor, number: int) -> Tensor:
+    """Return the scatter of each owner's rows float[n, d] times each of the random directions, float[number, r, d]."""
+    along = rows @ _probes(rows)
+    products = rows.new_zeros((number, along.shape[1], rows.shape[1]))
+    for place, column in enumerate(along.T):  # all at once would take the memory of the rows once a direction
+        products[:, place].index_add_(0, owner, column[:, None] * rows)
+    return products
 
 
 def _leading(centred: Tensor) -> Tensor:

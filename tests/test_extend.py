@@ -161,6 +161,7 @@ def test_only_what_is_not_kept_is_measured(begun, extend, monkeypatch):
     ran = extend(earlier)
     assert sum(seen) == aniso_core.load(ran.run).prompts.tokens - held
     assert f"{held} of its {total} tokens need not be measured again" in ran.err
+    assert "Read 4 documents from more.txt, to be added to the 3 of begin.txt.\n" in ran.err
 
 
 @pytest.mark.parametrize(("size", "full"), [(10_000, 0), (1, 4)])
@@ -311,6 +312,19 @@ def test_a_statistic_that_fails_to_join_units_is_left_out(install, begun, extend
     assert (failure.name, failure.reason) == ("odd", "its statistic failed to join units: ValueError: no")
 
 
+def test_units_that_find_no_memory_to_be_joined_are_one_sentence(begun, extend, monkeypatch):
+    """Where memory runs out as units are joined, it is said as where shards are added up."""
+    earlier = begun(MANY[:40], "--metric", "norm-mean")
+
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(RunningMoments, "regrouped", short)
+    ran = extend(earlier, MANY[40:100])
+    assert ran.code == 1
+    assert "Error: There is no memory to add up what was measured; give fewer --stream or" in ran.err
+
+
 # What is asked, and by whom
 
 
@@ -320,7 +334,7 @@ def test_options_are_those_of_the_first_run(begun, extend):
     earlier = begun(TEXTS, *FEW, *options)
     got = extend(earlier).run
     before, now = (store.load_record(run).asked for run in (earlier, got))
-    left = {"texts", "token ids", "dtype", "device"}  # what was left to aniso is written out
+    left = {"texts", "prompts", "token ids", "dtype", "device"}  # what was left to aniso is written out
     assert {name: value for name, value in now.items() if name not in left} == {
         name: value for name, value in before.items() if name not in left
     }

@@ -97,6 +97,16 @@ def test_what_is_no_run_is_named_and_the_rest_is_listed(runs, good_run, aniso):
         assert what in line
 
 
+def test_a_folder_of_runs_in_a_folder_is_named_as_such(runs, good_run, aniso):
+    """A sweep among runs is told with the command that lists it, and its runs are not listed with the others."""
+    placed(good_run, runs / "sweep" / "one")
+    ran = aniso("runs", "list", runs, "--json")
+    assert names(ran) == ["first", "second", "third"]
+    within = f"{runs}/sweep"
+    assert ran.err == f"Note: {within} is a folder of runs itself, as of a sweep: aniso runs list {within}.\n"
+    assert names(aniso("runs", "list", within, "--json")) == ["one"]
+
+
 def test_a_run_from_python_is_listed(runs, good_run, aniso):
     """A run that `aniso.profile` wrote has no adapter, and is in the list."""
     run = placed(good_run, runs / "python")
@@ -105,6 +115,7 @@ def test_a_run_from_python_is_listed(runs, good_run, aniso):
     ran = aniso("runs", "list", runs, "--json")
     (entry,) = (entry for entry in json.loads(ran.out) if entry["run"] == str(run))
     assert (entry["adapter"], entry["prompts"], entry["tokens"]) == ("", "", 0)
+    assert (entry["dtype"], entry["seed"]) == ("float32", 0)
 
 
 def test_a_folder_of_runs_is_reported(runs, aniso):

@@ -44,7 +44,8 @@ def test_cores_are_shared_out_within_machines(cores, workers, threads):
         ("gpus-per-worker=nan", "Wanted a number from 0"),
         ("cores=2", "no option 'cores=2'; its options are"),
         ("address=127.0.0.1:1", "No cluster of Ray answers at 127.0.0.1:1 .ConnectionRefusedError"),
-        ("address=nowhere", "No cluster of Ray answers at nowhere"),
+        ("address=nowhere", "Wanted HOST:PORT or auto for --executor-option address=, got 'nowhere'.$"),
+        ("address=127.0.0.1:99999", "Wanted HOST:PORT or auto for --executor-option address="),
     ],
 )
 def test_what_it_cannot_use_is_one_sentence(option, said, refused):

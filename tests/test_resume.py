@@ -77,13 +77,23 @@ def test_resume_begins_what_is_not_there(measure):
     assert aniso_core.load(ran.run).curves
 
 
+def test_a_run_that_stored_nothing_yet_says_that_it_starts_from_the_beginning(measure, tmp_path):
+    """--resume says so in one line of a run that was killed before its first state, and nothing without it does."""
+    (tmp_path / "run.unfinished").mkdir()
+    ran = measure(*FEW, "--resume")
+    assert ran.code == 0
+    assert ran.err.count(f"Nothing of {ran.run} is stored yet, so that it starts from the beginning.\n") == 1
+    assert "Nothing of" not in measure(*FEW, out="another").err
+
+
 def test_ctrl_c_says_how_to_go_on(broken_off, measure, aniso):
     """The command that is printed gives the run that nobody interrupted, to the byte, and nothing is left beside it."""
     want = measure(*FEW, "--seed", "3", out="undisturbed").run
     ran = broken_off("--seed", "3")
     assert beside(ran.run) == ["run.unfinished"]
     said = next(line for line in ran.err.splitlines() if "to go on: " in line)
-    assert ran.err.endswith("Interrupted; nothing was left half-written.\n")
+    assert ran.err.endswith(f"\n{said}\n")
+    assert said.startswith("Interrupted; what was measured is kept; to go on: aniso profile ")
     words = shlex.split(said.partition("to go on: ")[2])
     assert words[0] == "aniso"
     assert "--resume" in words
@@ -125,13 +135,23 @@ def test_reporters_and_quiet_may_change(broken_off, measure):
         (("--metric", "isoscore"), r"metric \(then nothing, now isoscore\)"),
         (("--seed", "1"), r"seed \(then 0, now 1\)"),
         (("--tokens", "bulk"), r"tokens \(then all, no-first, now nothing\)"),
-        (("--stream", "residual"), r"stream \(then nothing, now residual\)"),
+        (("--stream", "residual"), r"stream \(then not given, now residual\)"),
         (("--hypothesis", "bell-curve"), r"hypothesis \(then .*gauge-flatness.*, now nothing\)"),
-        (("--dtype", "float64"), r"dtype \(then nothing, now float64\)"),
+        (("--dtype", "float64"), r"dtype \(then not given, now float64\)"),
         (("--batch-tokens", "64"), r"batch-tokens \(then 1024, now 64\)"),
-        (("--max-length", "16", "--bos", "omit"), r"bos \(then auto, now omit\); max-length \(then nothing, now 16\)"),
+        (
+            ("--max-length", "16", "--bos", "omit"),
+            r"bos \(then auto, now omit\); max-length \(then not given, now 16\)",
+        ),
         (("--no-intervals",), r"no-intervals \(then false, now true\)"),
         (("--kernels", "fast"), r"kernels \(then default, now fast\)"),
+        (
+            (
+                *("--kernels", "fast", "--seed", "1", "--no-intervals", "--max-length", "9", "--dtype", "float64"),
+                *("--bos", "omit", "--batch-tokens", "8", "--stream", "residual", "--tokens", "all"),
+            ),
+            r"stream \(.*\); tokens \(.*\); dtype \(.*\); bos \(.*\); also batch-tokens, kernels, max-length and 2 \w+",
+        ),
     ],
 )
 @pytest.mark.parametrize("is_whole", [False, True], ids=["unfinished", "whole"])
@@ -155,7 +175,8 @@ def test_another_text_or_model_is_refused(is_whole, broken_off, measure, gemma, 
     measure(*FEW, prompts=prompts) if is_whole else broken_off(prompts=prompts)
     assert r"model (then " in measure(*FEW, "--resume", prompts=prompts, model=gemma).err
     prompts.write_text("\n".join(TEXTS[:3]) + "\n", encoding="utf-8")
-    assert re.search(r"texts \(then \w{12}, now \w{12}\)", measure(*FEW, "--resume", prompts=prompts).err)
+    said = r"texts \(then 4 documents of texts.txt, SHA-256 \w{12}, now 3 documents of texts.txt, SHA-256 \w{12}\)"
+    assert re.search(said, measure(*FEW, "--resume", prompts=prompts).err)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +236,19 @@ def test_a_whole_run_is_shown_and_left_as_it_is(measure):
     assert ran.err == f"{first.run} is whole already; nothing is left to do.\n"
     assert (contents(first.run), (first.run / "profile.json").stat().st_mtime_ns) == before
     assert measure(*FEW, "--resume", "--quiet").err == ""
+
+
+def test_a_whole_run_says_what_draws_it_anew(measure, aniso):
+    """Reporters and styles that it was not asked for are not asked now; the command that is printed asks them."""
+    run = measure(*FEW).run
+    before = contents(run)
+    said = measure(*FEW, "--resume", "--reporter", "cka").err
+    assert said == f"{run} is whole already; what draws it anew: aniso report {run} --reporter cka\n"
+    assert contents(run) == before
+    assert aniso(*shlex.split(said.partition("anew: aniso ")[2])).code == 0
+    options = (*FEW, "--reporter", "cka")
+    drawn = measure(*options, out="drawn").run
+    assert measure(*options, "--resume", out="drawn").err == f"{drawn} is whole already; nothing is left to do.\n"
 
 
 def test_a_whole_run_is_told_as_json(measure):
@@ -423,7 +457,8 @@ for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
     with faults.emptied(server.folder):
         assert server.ran(partial(faults.signalled_before, server.operations // 2, server.folder, sent)) == code
         said = (server.work / "said").read_text()
-        assert "What was measured is kept; to go on: aniso profile" in said, said
+        how = "Interrupted" if sent == signal.SIGINT else "Terminated"
+        assert how + "; what was measured is kept; to go on: aniso profile" in said, said
         assert "Traceback" not in said, said
         assert not server.finish("", 0).differs
 """

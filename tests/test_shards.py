@@ -186,7 +186,7 @@ def test_a_run_of_something_else_is_refused(tmp_path):
     again = kept_all(tmp_path)
     wanted = (
         r"with something else: documents \(then 24, now 25\); metric \(then b, now nothing\); "
-        r"seed \(then nothing, now 1\)\. Ask for what it was begun with"
+        r"seed \(then not given, now 1\)\. Ask for what it was begun with"
     )
     with pytest.raises(AnisoError, match=wanted), again.held():
         again.agree({"model": "seeded", "documents": 25, "metric": ["a", "c"], "seed": 1})

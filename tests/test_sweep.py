@@ -93,7 +93,9 @@ def test_what_failed_is_told_and_the_rest_is_whole(sweep, checkpoints):
     assert sweep("--quiet", table='[sweep]\nmodel = ["mine/step0"]\n').code == 0
     (checkpoints / "four.txt").write_text("\n".join(TEXTS[:3]))
     table = '[sweep]\nmodel = ["mine/step0", "mine/step7", "mine/step512"]\n'
-    assert sweep("--dry-run", "--json", table=table).code == 0
+    dry = sweep("--dry-run", table=table)
+    assert dry.code == 0
+    assert "step7: mine/step7 is no folder here, so that it is looked for on the hub.\n" in dry.err
     ran = sweep("--json", table=table)
     assert ran.code == 1
     assert states(ran) == {"mine@step0": "failed", "step7": "failed", "mine@step512": "measured"}
@@ -126,8 +128,8 @@ def test_a_run_that_broke_off_goes_on(sweep, checkpoints, monkeypatch):
 
     ran = sweep()
     assert ran.code == 130
-    said = f"1 of 2 runs are whole; to go on: aniso sweep {checkpoints / 'some.toml'} --out {checkpoints / 'runs'}"
-    assert said in ran.err
+    again = f"aniso sweep {checkpoints / 'some.toml'} --out {checkpoints / 'runs'}"
+    assert ran.err.endswith(f"\nInterrupted; 1 of 2 runs are whole; to go on: {again}\n")
     monkeypatch.undo()
     assert states(sweep("--json")) == {"mine@step0": "whole", "mine@step512": "measured"}
 
@@ -148,6 +150,25 @@ def test_several_tables_are_families(sweep):
     table = '[[sweep]]\nadapter = "pythia"\n[[sweep]]\nadapter = "gemma"\ndtype = "bfloat16"\nseed = [0, 1]\n'
     ran = sweep("--dry-run", "--json", table=table)
     assert list(states(ran)) == ["pythia-tiny", "gemma-tiny,seed=0", "gemma-tiny,seed=1"]
+
+
+def test_runs_of_one_model_by_several_adapters_are_called_after_these_too(sweep):
+    """A name tells the adapter where two runs would else have one name, and not where it is clear without."""
+    table = '[sweep]\nadapter = ["auto", "pythia"]\nmodel = ["mine/step0"]\n'
+    assert list(states(sweep("--dry-run", "--json", table=table))) == ["auto-mine@step0", "pythia-mine@step0"]
+    table = '[[sweep]]\nadapter = "pythia"\nmodel = "mine/step0"\n[[sweep]]\nmodel = "mine/step512"\n'
+    assert list(states(sweep("--dry-run", "--json", table=table))) == ["mine@step0", "mine@step512"]
+
+
+def test_a_dry_run_says_which_models_there_are_not(sweep):
+    """What is no preset, nothing on disk and no hub id is said of its run; a hub id alone is not looked up."""
+    ran = sweep(
+        "--dry-run", table='[sweep]\nmodel = ["mine/step0", "a/b/absent", "absent.gguf", "some-org/some-model"]\n'
+    )
+    assert ran.code == 0
+    said = [line for line in ran.err.splitlines() if "there is no model" in line]
+    assert [line.partition(":")[0] for line in said] == ["absent", "absent.gguf"]
+    assert "some-model:" not in ran.err
 
 
 # What is wrong with a file is said before anything is measured

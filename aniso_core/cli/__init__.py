@@ -124,10 +124,13 @@ class App(click.Group):
             sys.exit(2)
         except (click.Abort, KeyboardInterrupt) as error:
             # click makes an Abort of either.
-            if isinstance(error.__cause__ or error, _Terminated):
-                sys.exit(143)
-            say("Interrupted; nothing was left half-written.")
-            sys.exit(130)
+            stop = error.__cause__ or error
+            terminated = isinstance(stop, _Terminated)
+            # The last note is of the command, which knows best what goes on.
+            told = getattr(stop, "__notes__", [] if terminated else ["nothing was left half-written."])
+            if told:
+                say(f"{'Terminated' if terminated else 'Interrupted'}; {told[-1]}")
+            sys.exit(143 if terminated else 130)
         except OSError as error:
             if os.environ.get(TRACEBACK):
                 raise

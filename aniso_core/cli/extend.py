@@ -9,11 +9,11 @@ import click
 
 from aniso_core import store
 from aniso_core.cli.again import spelt, words
-from aniso_core.cli.completion import completing, repeatable
+from aniso_core.cli.completion import completing
 from aniso_core.cli.config import require_permitted
-from aniso_core.cli.parts import executed, loading, seldom_collecting
+from aniso_core.cli.parts import measuring, seldom_collecting
 from aniso_core.cli.profile import finish, profile, requested
-from aniso_core.cli.reporting import styled
+from aniso_core.cli.reporting import drawn
 from aniso_core.cli.say import note, plugins, talking
 from aniso_core.extending import DOCUMENTS, Earlier
 from aniso_core.text import slug
@@ -28,19 +28,14 @@ from aniso_core.text import slug
     help="What is added: a prompt set, or a file of documents as `aniso profile` takes it.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of a prompts file.")
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual="those of RUN")
-@styled()
+@drawn("those of RUN")
 @click.option(
     "--out",
     "folder",
     type=click.Path(path_type=Path),
     help="Run directory to write. [default: beside RUN, RUN+<prompts>]",
 )
-@executed()
-@click.option("--resume", is_flag=True, help="Go on where the new run broke off, if it did.")
-@loading()
-@click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
-@click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
+@measuring("Go on where the new run broke off, if it did.")
 @talking()
 @click.pass_context
 @seldom_collecting()
@@ -54,8 +49,8 @@ def extend(context: click.Context, /, run: Path, **given: Any) -> None:
     given["folder"] = folder = given["folder"] or _beside(run, given["prompts"])
     # RUN's own file of options, so that all that is not said here is as it was there; but not its text's encoding.
     asking = ["--config", str(run / store.CONFIG), "--encoding", given["encoding"], *words(context.command, given)]
-    asked = profile.make_context("profile", asking, parent=context)
-    require_permitted(asked)
+    with profile.make_context("profile", asking, parent=context) as asked:
+        require_permitted(asked)
     known = plugins()
     request = requested(known, asked.params)
     # The new run has all the texts, and that is where its own file of options finds them.
@@ -65,7 +60,6 @@ def extend(context: click.Context, /, run: Path, **given: Any) -> None:
         replace(
             request,
             chosen={**request.chosen, **own},
-            prompts=f"{earlier.prompts}+{request.prompts}",
             documents=earlier.followed_by(request.documents),
             earlier=earlier,
             again=spelt(context.command, {"run": run, **given, "resume": True}),

@@ -4,6 +4,7 @@ import atexit
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,6 +65,23 @@ def loading() -> Callable[[F], F]:
         "--allow-pickle", is_flag=True, help="Read .bin weights where there is no safetensors file (old checkpoints)."
     )
     return lambda function: offline(pickle(function))
+
+
+def measuring(resume: str) -> Callable[[F], F]:
+    """Return the options on how a run is measured and told: by whom, from where its weights come, where it goes on.
+
+    `resume` says in a sentence what --resume does.
+    """
+    options = (
+        executed(),
+        click.option("--resume", is_flag=True, help=resume),
+        loading(),
+        click.option(
+            "--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings."
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON."),
+    )
+    return lambda function: reduce(lambda done, option: option(done), reversed(options), function)
 
 
 def tell_standing(

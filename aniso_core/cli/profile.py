@@ -14,17 +14,17 @@ import click
 
 from aniso_core import engine, prereg, store
 from aniso_core.api import make_plan
-from aniso_core.cli.again import command
+from aniso_core.cli import runs
+from aniso_core.cli.again import command, spelt
 from aniso_core.cli.completion import USUAL, completing, repeatable
 from aniso_core.cli.config import OUTPUT, configured, require_permitted, written
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
     blaming,
-    executed,
     find_executor,
     find_prompts,
-    loading,
+    measuring,
     preregistered,
     seldom_collecting,
     show,
@@ -32,7 +32,7 @@ from aniso_core.cli.parts import (
     tell_standing,
 )
 from aniso_core.cli.progress import Phases, following
-from aniso_core.cli.reporting import draw, find_reporters, find_style, named_styles, send, styled
+from aniso_core.cli.reporting import draw, drawn, find_reporters, find_style, named_styles, send
 from aniso_core.cli.resuming import Request, kept, model_request, whole
 from aniso_core.cli.say import detail, loudness, note, out, out_json, plugins, say, talking
 from aniso_core.contracts import Adapter, Kernels, Probe
@@ -82,8 +82,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 )
 @repeatable("--metric", "metrics", "metric", "Metric to measure", usual=USUAL)
 @repeatable("--hypothesis", "hypotheses", "hypothesis", "Hypothesis to test")
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
-@styled()
+@drawn()
 @click.option(
     "--dtype",
     type=click.Choice(_DTYPES),
@@ -138,11 +137,7 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
     is_flag=True,
     help="Keep the texts, and what was summed up of them, in the run, so that `aniso extend` can add to it.",
 )
-@executed()
-@click.option("--resume", is_flag=True, help="Go on with the run that --out names where it broke off, if it did.")
-@loading()
-@click.option("--trust-remote-code", metavar="ORG/NAME@COMMIT", help="Run the code that this very hub commit brings.")
-@click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON.")
+@measuring("Go on with the run that --out names where it broke off, if it did.")
 @talking()
 @configured()
 @click.pass_context
@@ -164,7 +159,7 @@ def finish(known: Registry, request: Request) -> None:
     """Carry out what was requested where it is not whole yet, say where it is, and exit with what `main` promises."""
     done = stored(request)
     if done is not None:
-        note(f"{done.folder} is whole already; nothing is left to do.")
+        note(f"{done.folder} is whole already; {_left_to_draw(request, done.folder)}")
         _show_result(request.chosen, done)
         return
     done = carried_out(known, request, following(shown=loudness() != "quiet"))
@@ -172,6 +167,15 @@ def finish(known: Registry, request: Request) -> None:
     _show_result(request.chosen, done)
     if done.troubles:
         sys.exit(PARTLY_FAILED)
+
+
+def _left_to_draw(request: Request, folder: Path) -> str:
+    """Return what draws a run that is whole as it is asked for now, where that is otherwise than it was."""
+    asked = {name: list(request.chosen[name]) for name in ("reporters", "styles")}
+    before = store.load_record(folder).request
+    if all(before.get(name) in (given, None) or not given for name, given in asked.items()):
+        return "nothing is left to do."
+    return f"what draws it anew: {spelt(runs.report, {'runs': [folder], **asked})}"
 
 
 @dataclass(frozen=True)
@@ -222,10 +226,9 @@ def carried_out(
     off goes on. Raises AnisoError.
     """
     chosen, adapter, plan, documents = request.chosen, request.adapter, request.plan, request.documents
-    hypotheses, registered, prompts_name = request.hypotheses, request.registered, request.prompts
+    hypotheses, registered = request.hypotheses, request.registered
     reporters, styles, limit = request.reporters, request.styles, chosen["time_limit"]
-    if prompts_name not in known.names("prompts"):
-        note(f"Read {len(documents)} document{'s' * (len(documents) != 1)} from {prompts_name}.")
+    _tell_texts(known, request)
     named = f"adapter {adapter.name}", known.distribution("adapter", adapter.name)
     with (
         watching as progress,
@@ -242,7 +245,7 @@ def carried_out(
                 probe,
                 documents,
                 plan,
-                prompts_name,
+                request.texts,
                 progress=progress,
                 unfinished=unfinished,
                 earlier=request.earlier,
@@ -297,6 +300,16 @@ def carried_out(
     return Done(folder, measured, judged.verdicts, troubles, shown)
 
 
+def _tell_texts(known: Registry, request: Request) -> None:
+    """Say how many documents were read from a file, and how many were there before where a run is extended."""
+    earlier = request.earlier
+    if earlier is None and request.prompts in known.names("prompts"):
+        return
+    before = "" if earlier is None else f", to be added to the {len(earlier.documents)} of {earlier.prompts}"
+    new = len(request.documents) - (0 if earlier is None else len(earlier.documents))
+    note(f"Read {new} document{'s' * (new != 1)} from {request.prompts}{before}.")
+
+
 def _tell_failures(failures: Sequence[Failure], shown: str) -> None:
     """Say which plugins' parts failed, but for those that reporters have just shown with their reasons."""
     for failure in failures:
@@ -337,6 +350,8 @@ def _underway(
     with kept(unfinished, request, folder, tell):
         store.refuse_existing(folder)  # another process may have finished it since
         unfinished.agree(request.asked(folder))
+        if chosen["resume"] and not unfinished.is_kept:
+            note(f"Nothing of {folder} is stored yet, so that it starts from the beginning.")
         yield folder, probe or opened(adapter, chosen, named, progress), unfinished
 
 

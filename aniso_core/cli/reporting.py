@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from aniso_core import engine, store
 from aniso_core.api import DEFAULT
+from aniso_core.cli.completion import USUAL, repeatable
 from aniso_core.contracts import Reporter
 from aniso_core.engine import Progress, Rendered, unheard
 from aniso_core.errors import AnisoError
@@ -21,6 +22,12 @@ F = TypeVar("F", bound=Callable[..., object])
 
 STYLES = get_args(FigureStyle)
 """aniso's own styles; what else `--style` is given is a style sheet, by its name or as a file."""
+
+
+def drawn(usual: str = USUAL) -> Callable[[F], F]:
+    """Return the options that say who draws a run, `usual` where nobody is named, and how that is to look."""
+    asked = repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=usual)
+    return lambda function: asked(styled()(function))
 
 
 def styled() -> Callable[[F], F]:

@@ -23,7 +23,7 @@ from aniso_core.sources import on_disk
 from aniso_core.store import Judged
 from aniso_core.text import visible
 from aniso_core.tokens import Document, texts_sha256
-from aniso_core.unfinished import Unfinished, differences
+from aniso_core.unfinished import NAMES, Unfinished, differences
 from aniso_core.working import as_opened, facts
 
 OPENING = tuple(field.name for field in fields(ModelRequest))
@@ -54,9 +54,14 @@ class Request:
     again: str = ""
     """The command that goes on with it where it breaks off; empty where that is `aniso profile`."""
 
+    @property
+    def texts(self) -> str:
+        """What all the texts are called together."""
+        return self.prompts if self.earlier is None else f"{self.earlier.prompts}+{self.prompts}"
+
     def asked(self, folder: Path) -> dict[str, Any]:
         """Return all of it that a result depends on, by option; paths as they are seen from the run's folder."""
-        chosen, plan = self.chosen, self.plan
+        chosen, plan, count = self.chosen, self.plan, len(self.documents)
         model, presets = chosen["model"], [preset.name for preset in self.adapter.presets]
         if model is None and presets:
             model = presets[0]
@@ -67,6 +72,7 @@ class Request:
             "model": model,
             "revision": chosen["revision"],
             "texts": texts_sha256(self.documents),
+            NAMES["texts"]: f"{count} document{'s' * (count != 1)} of {self.texts}",
             "stream": plan.streams and sorted(plan.streams),
             "tokens": plan.tokens,
             "metric": [metric.name for metric in plan.metrics],
@@ -100,14 +106,17 @@ class Request:
 
 @contextlib.contextmanager
 def kept(unfinished: Unfinished, request: Request, folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold a run; where it breaks off and can go on later, tell with which command."""
+    """Hold a run; where it breaks off and can go on later, tell with which command, or note it on an interrupt."""
     try:
         with unfinished.held():
             yield
-    except BaseException:
+    except BaseException as error:
         if unfinished.can_go_on:
             again = request.again or command({**request.chosen, "folder": folder, "resume": True})
-            tell(f"What was measured is kept; to go on: {again}")
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(f"what was measured is kept; to go on: {again}")
+            else:
+                tell(f"What was measured is kept; to go on: {again}")
         raise
 
 

@@ -11,7 +11,7 @@ import click
 from aniso_core import engine, store
 from aniso_core import folder as stored
 from aniso_core.cli.again import command
-from aniso_core.cli.completion import USUAL, repeatable
+from aniso_core.cli.completion import repeatable
 from aniso_core.cli.parts import (
     PARTLY_FAILED,
     about,
@@ -22,7 +22,7 @@ from aniso_core.cli.parts import (
     tell_remarks,
     tell_standing,
 )
-from aniso_core.cli.reporting import draw, find_reporters, find_style, send, styled
+from aniso_core.cli.reporting import draw, drawn, find_reporters, find_style, send
 from aniso_core.cli.say import note, out, out_json, paragraph, plugins, say, talking
 from aniso_core.comparing import Comparison, pairwise
 from aniso_core.contracts import Hypothesis
@@ -68,8 +68,7 @@ def test(runs: tuple[str, ...], hypotheses: tuple[str, ...], seed: int, *, prere
 
 @click.command()
 @runs_given
-@repeatable("--reporter", "reporters", "reporter", "Reporter to ask", usual=USUAL)
-@styled()
+@drawn()
 @click.option(
     "--out",
     "folder",
@@ -108,11 +107,11 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str,
         when, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in read]
     verdicts = judged.verdicts
     told = about(known, profiles, verdicts)
-    drawn = Report(profiles, verdicts, records, failures, when, told, commands, style, sheets)
+    given = Report(profiles, verdicts, records, failures, when, told, commands, style, sheets)
     asked = find_reporters(known, reporters)
-    made = draw(asked, drawn, known)
+    made = draw(asked, given, known)
     store.write_report(target, made.files)
-    sent = send(asked, replace(drawn, files=(*drawn.files, *made.files)), known, target)
+    sent = send(asked, replace(given, files=(*given.files, *made.files)), known, target)
     show((*made.files, *sent.files))
     tell_remarks((*made.remarks, *sent.remarks))
     failed = (*made.failures, *sent.failures)

@@ -23,6 +23,7 @@ from aniso_core.contracts import Adapter, Probe
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import log_traceback, said
 from aniso_core.plugins import Registry
+from aniso_core.sources import is_hub_id, on_disk
 from aniso_core.text import visible
 from aniso_core.unfinished import Unfinished
 
@@ -70,13 +71,14 @@ def sweep(  # noqa: PLR0913 - one for each option
     if dry_run:
         for run in runs:
             run.look()
+            run.reason = run.reason or _lacking(run.request, file.parent)
         _show_states(where, runs, as_json=as_json)
         return
     try:
         _carry_out(known, runs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         whole = sum(run.state in {"whole", "measured"} for run in runs)
-        say(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
+        error.add_note(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
         raise
     _tell_failures(runs)
     if as_json:
@@ -113,6 +115,20 @@ class Run:
                 self.state = "whole"
         else:
             self.state = "begun" if Unfinished(folder, resume=True, tell=detail).is_kept else "absent"
+
+
+def _lacking(request: Request, folder: Path) -> str:
+    """Return what is known of a model that it is not there, empty where nothing is; `folder` is the sweep's."""
+    model = request.chosen["model"]
+    presets = [preset.name for preset in request.adapter.presets]
+    if model is None or model in presets or on_disk(Path.exists, Path(model)) or model.startswith("~"):
+        return ""
+    if not is_hub_id(model):
+        return f"there is no model {visible(model)}."
+    above = Path(model).parent
+    if on_disk(Path.is_dir, folder / above) or on_disk(Path.is_dir, above):
+        return f"{visible(model)} is no folder here, so that it is looked for on the hub."
+    return ""
 
 
 class _Opened:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,10 @@ def read(path: Path, known: Registry, given: Mapping[str, Any], folder: Path | N
     runs: list[Planned] = []
     for number, table in enumerate(listed, start=1):
         place = f"{_TABLE} {number}." if isinstance(tables, list) else f"{_TABLE}."
-        runs += file.runs(shared, checked(table, file.options, path, place=place, listed=True), folder, place)
+        runs += file.runs(shared, checked(table, file.options, path, place=place, listed=True), place)
+    runs = [*_by_adapter(runs)]
     _require_distinct(runs, path)
-    return folder, runs
+    return folder, [replace(run, chosen={**run.chosen, "folder": folder / run.name}) for run in runs]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class _File:
     options: Mapping[str, click.Option]
     given: Mapping[str, Any]
 
-    def runs(self, shared: Mapping[str, Any], table: Mapping[str, Any], folder: Path, place: str) -> Iterator[Planned]:
+    def runs(self, shared: Mapping[str, Any], table: Mapping[str, Any], place: str) -> Iterator[Planned]:
         """Yield the product of a table's lists; of an option that may be repeated a list is one value."""
         lists = {key: some for key, some in table.items() if isinstance(some, list) and not self.options[key].multiple}
         empty = [key for key, values in lists.items() if not values]
@@ -81,8 +82,7 @@ class _File:
             own = dict(zip(lists, values, strict=True))
             chosen = self._chosen({**shared, **table, **own})
             apart = [f"{key}={_told(value)}" for key, value in own.items() if key not in _IN_MODEL]
-            name = _as_name(",".join([_model(self.known, chosen), *apart]))
-            yield Planned(name, chosen | {"folder": folder / name})
+            yield Planned(_as_name(",".join([_model(self.known, chosen), *apart])), chosen)
 
     def _chosen(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of `aniso profile` for a run, those that nobody named at their defaults."""
@@ -97,8 +97,8 @@ class _File:
             )
             raise AnisoError(message)
         values |= {"resume": True, **self.given}
-        params: dict[str, Any] = profile.make_context("profile", [], parent=context, default_map=values).params
-        return params
+        with profile.make_context("profile", [], parent=context, default_map=values) as asked:
+            return asked.params
 
 
 def _model(known: Registry, chosen: Mapping[str, Any]) -> str:
@@ -133,6 +133,16 @@ def _as_name(text: str) -> str:
         return plain
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain[: _LONGEST - 9]}-{digest}"
+
+
+def _by_adapter(runs: Sequence[Planned]) -> Iterator[Planned]:
+    """Yield the runs, those of several adapters under one name called after their adapters as well."""
+    adapters: dict[str, set[str]] = {}
+    for run in runs:
+        adapters.setdefault(run.name.casefold(), set()).add(run.chosen["adapter"])
+    for run in runs:
+        shared = len(adapters[run.name.casefold()]) > 1
+        yield replace(run, name=_as_name(f"{run.chosen['adapter']}-{run.name}")) if shared else run
 
 
 def _require_distinct(runs: Sequence[Planned], path: Path) -> None:

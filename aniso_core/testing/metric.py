@@ -1,7 +1,7 @@
 """Checks a metric and its statistic on seeded states."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -179,25 +179,34 @@ def _without(given: Subject) -> None:
     statistic = given.fed(cloud, cloud.everything)[0]
     if not hasattr(statistic.result(), "without_each"):
         return
-    _without_units(given, statistic, 1, "two documents to a unit of Tokens.runs")
+    true = _truths(given, 1)
+    _without_units(given, statistic, true, "two documents to a unit of Tokens.runs")
     if hasattr(statistic, "regrouped"):
         with wanting(given.about, "a statistic that joins units", f"{cloud}, regrouped"):
             joined = statistic.regrouped(2)
-        _without_units(given, joined, 2, "regrouped(2)")
-        _without_units(given, statistic, 1, "after regrouped")
+        _without_units(given, joined, _truths(given, 2), "regrouped(2)")
+        _without_units(given, statistic, true, "after regrouped")
 
 
-def _without_units(given: Subject, statistic: Statistic, size: int, how: str) -> None:
-    """Compare a statistic's results without each unit, of so many in the cloud, with statistics of the others."""
+def _truths(given: Subject, size: int) -> dict[int, float | None]:
+    """Return the number of the tokens outside each unit, every `size` units of the cloud taken for one."""
+    cloud = ORDINARY[0]
+    return {
+        unit: given.number(cloud, [at for at in cloud.everything if cloud.unit[at] // size != unit])
+        for unit in sorted({unit // size for unit in cloud.unit})
+    }
+
+
+def _without_units(given: Subject, statistic: Statistic, truths: Mapping[int, float | None], how: str) -> None:
+    """Compare a statistic's results without each unit with the numbers of the other units' tokens."""
     cloud, metric = ORDINARY[0], given.metric
     wanted, result = given.number(cloud) or 0.0, statistic.result()
     with wanting(given.about, "results without each unit that it takes", f"{cloud}, without_each"):
         left = {unit: evaluate(metric, without) for unit, without in result.without_each().items()}
         given.stays(wanted, given.asked(result), f"{cloud}, the whole after without_each", _SAME)
-    units = sorted({unit // size for unit in cloud.unit})
+    units = list(truths)
     want(sorted(left) == units, given.about, f"results without units {units}", sorted(left), f"{cloud}, {how}")
-    for unit in units:
-        true = given.number(cloud, [at for at in cloud.everything if cloud.unit[at] // size != unit])
+    for unit, true in truths.items():
         if true is not None:
             near = abs(left[unit] - true) <= _OFF * abs(true - wanted) + given.tolerance * given.usual
             where = f"{cloud}, {how}, without_each at unit {unit}"

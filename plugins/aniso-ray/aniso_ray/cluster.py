@@ -17,6 +17,7 @@ from aniso_core.text import visible
 from aniso_ray.actors import Actors
 
 _PATIENCE = 5.0  # seconds for a cluster to answer
+_LAST_PORT = 2**16 - 1
 _CORES = 4  # of a worker where nobody says how many there are
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = bytes([4])
@@ -127,13 +128,16 @@ def _require_answer(address: str) -> None:
     if address in {"auto", "local"}:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        message = f"Wanted HOST:PORT or auto for --executor-option address=, got {visible(address)!r}."
+        raise AnisoError(message)
     cause, fault = None, "something else listens there"
     try:
         with socket.create_connection((host, int(port)), timeout=_PATIENCE) as line:
             line.sendall(_HELLO)
             if line.recv(9, socket.MSG_WAITALL)[3:4] == _SETTINGS:
                 return
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:  # a name that is none for the network is a ValueError
         cause, fault = error, said(error)
     message = (
         f"No cluster of Ray answers at {visible(address)} ({fault}); `ray status` on its head node tells HOST:PORT, or "
