@@ -136,10 +136,11 @@ class Fold:
             for tokens, like in known.items():
                 decompose((found for results in asked for found in results.moments(tokens)), like)
             for results in asked:
-                for tokens in token_sets:
-                    spectra += self._answer(results, tokens, answers)
-                    done += 1
-                    progress(done, total)
+                with _threads_for([found for tokens in token_sets for found in results.moments(tokens)]):
+                    for tokens in token_sets:
+                        spectra += self._answer(results, tokens, answers)
+                        done += 1
+                        progress(done, total)
             if not known:
                 known = {tokens: found for tokens in token_sets for found in asked[0].moments(tokens)}
             places = places[together:]
@@ -398,7 +399,25 @@ class _SiteResults:
 
 
 def _together(known: Collection[Moments]) -> int:
-    """Return at how many sites to decompose at once: one a core, as far as a gibibyte of matrices allows."""
+    """Return at how many sites to decompose at once: one a core, as far as memory allows."""
     if not any(name in vars(m) for m in known for name in SPECTRA):
         return 1
-    return max(1, min(os.cpu_count() or 1, 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)))
+    return max(1, min(os.cpu_count() or 1, _in_memory(known)))
+
+
+def _in_memory(known: Iterable[Moments]) -> int:
+    """Return the matrices of how many such sites fit into a gibibyte."""
+    return 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)
+
+
+@contextlib.contextmanager
+def _threads_for(known: Collection[Moments]) -> Iterator[None]:
+    """Give numpy's library one thread at a site, all where a matrix is so large that it is decomposed alone.
+
+    Its threads wait for each other by spinning, so that beside another busy program what takes one thread a millisecond
+    takes two of them thirty, and metrics ask for a thousand such products and factors.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if known and _in_memory(known) > 1 else None, user_api="blas"):
+        yield

@@ -14,9 +14,10 @@ import pytest
 import torch
 from models import KINDS, tiny
 from test_architectures import Letters
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import aniso_core as aniso
-from aniso_core import AnisoError, intake, kernels, spectrum
+from aniso_core import AnisoError, Metric, fold, intake, kernels, spectrum
 from aniso_core.batches import Layout, padded, plan_batches
 from aniso_core.errors import out_of_memory
 from aniso_core.running import RunningMoments
@@ -324,6 +325,32 @@ def test_unknown_kernels_are_refused():
     """A name that no kernels have is one sentence."""
     with pytest.raises(AnisoError, match="There are no kernels 'turbo'; use default or fast"):
         measured(kernels="turbo")
+
+
+@pytest.mark.parametrize(("size", "limited"), [(8, True), (5000, False)])
+def test_metrics_are_asked_on_one_thread_unless_matrices_are_large(size, limited):
+    """Short products do not wait for a second thread; a matrix that is decomposed alone has all that there are."""
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before = threads()
+    with fold._threads_for([SimpleNamespace(side=range(size))] * 3):
+        assert threads() == ({1} if limited else before)
+    assert threads() == before
+
+
+def test_metrics_see_one_thread():
+    """What a metric of a small model computes is computed on one thread of numpy's library."""
+    seen = set()
+
+    def share(moments):
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return moments.top_eigenvalue
+
+    with threadpool_limits(2, user_api="blas"):
+        measured(metrics=[Metric("threads", share, unit="1")])
+    assert seen == {1}
 
 
 def test_token_sets_of_the_same_tokens_share_their_values(monkeypatch):
