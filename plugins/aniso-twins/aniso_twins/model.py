@@ -1,5 +1,7 @@
 """GPT-NeoX with another norm: architecture `gpt_neox_twin`, of which twins differ in `norm` alone."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,7 +11,7 @@ from transformers.models.gpt_neox import GPTNeoXConfig, GPTNeoXForCausalLM, GPTN
 from aniso_twins.norms import NORMS, Parts
 
 
-class GPTNeoXTwinConfig(GPTNeoXConfig):
+class GPTNeoXTwinConfig(GPTNeoXConfig):  # type: ignore[no-untyped-call] # transformers leaves __init_subclass__ untyped
     """A GPT-NeoX config that names one of NORMS, and its twins."""
 
     model_type = "gpt_neox_twin"
@@ -43,7 +45,7 @@ class Norm(nn.Module):
         return normed if self.bias is None else normed + self.bias
 
 
-class GPTNeoXTwinModel(GPTNeoXModel):
+class GPTNeoXTwinModel(GPTNeoXModel):  # type: ignore[no-untyped-call] # transformers leaves __init_subclass__ untyped
     """The trunk of a twin."""
 
     config_class = GPTNeoXTwinConfig
@@ -54,7 +56,7 @@ class GPTNeoXTwinModel(GPTNeoXModel):
         _exchange(self, config)
 
 
-class GPTNeoXTwinForCausalLM(GPTNeoXForCausalLM):
+class GPTNeoXTwinForCausalLM(GPTNeoXForCausalLM):  # type: ignore[no-untyped-call] # transformers leaves __init_subclass__ untyped
     """A twin that predicts the next token."""
 
     config_class = GPTNeoXTwinConfig
@@ -72,7 +74,7 @@ def register() -> None:
     AutoModelForCausalLM.register(GPTNeoXTwinConfig, GPTNeoXTwinForCausalLM, exist_ok=True)
 
 
-def _exchange(trunk: GPTNeoXModel, config: GPTNeoXTwinConfig) -> None:
+def _exchange(trunk: Any, config: GPTNeoXTwinConfig) -> None:
     """Put the config's norm in place of each LayerNorm, whose construction drew nothing either."""
     parts, width, eps = NORMS[config.norm], config.hidden_size, config.layer_norm_eps
     for block in trunk.layers:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _trained(given: argparse.Namespace) -> list[Training]:
     torch.set_num_threads(given.threads)
-    disable_progress_bar()  # of writing a checkpoint
+    disable_progress_bar()  # type: ignore[no-untyped-call] # of writing a checkpoint
     device = _device(given.device)
     # The split is the tiny pair's for every seed, so that what it holds out, library128 may hold.
     corpus = build_corpus(find_books(given.texts), SEED, given.vocabulary)

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from aniso_core import store
 from aniso_core.errors import AnisoError
@@ -97,7 +98,8 @@ class _Run:
     def __init__(self, folder: Path, plan: Plan, corpus: Corpus, device: torch.device, following: int) -> None:
         """Begin at step 0, or at the last stored step."""
         self.folder, self.plan, self.corpus, self.following = folder, plan, corpus, following
-        self.model = untrained(plan).to(device)
+        self.model = untrained(plan)
+        nn.Module.to(self.model, device)  # transformers' own is typed for no device
         self.optimiser = torch.optim.AdamW(decay_groups(self.model), lr=plan.recipe.rate, betas=BETAS)
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.training = Training(plan, parameters, str(device), _versions())
