@@ -209,6 +209,9 @@ class Adapter:
     """The models that it knows by name; the first is the default."""
     published: Callable[[], Mapping[str, Profile]] = dict
     """Function that returns profiles by name, for `published:NAME`."""
+    brings: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    """Architectures (`model_type`) that transformers lacks, each with a function that teaches it; `auto` opens such
+    models, too."""
 
 
 @dataclass(frozen=True)

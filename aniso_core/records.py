@@ -132,8 +132,10 @@ class ModelInfo:
     threads: int = 0
     """Number of CPU threads."""
     twin: str = ""
-    """The same text for two models that were trained alike but for their norms, as their configs say; empty for
-    others."""
+    """The same text for models that were trained alike but for their norms, as their configs say; empty for others.
+    What follows an `@` in it tells checkpoints of one training apart."""
+    twin_norm: str = ""
+    """The norm that tells it from its twins, as its config names it; empty for others, and where it names none."""
     notes: tuple[str, ...] = ()
     """Sentences about how the model was loaded."""
 

@@ -13,7 +13,7 @@ from aniso_core.text import nearest_first, short, visible
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PINNED = re.compile(r"([^@]*)@([0-9a-f]{40})")
-_CHECKPOINT = re.compile(r"(checkpoint|step|global_step)[-_]?\d{1,12}")
+_CHECKPOINT = re.compile(r"(checkpoint|step|global_step)[-_]?\d{1,12}|matched")
 _TRUSTED = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)@([0-9a-f]{40})")
 
 
@@ -70,7 +70,8 @@ def locate(request: ModelRequest, presets: Sequence[Preset], adapter: str = "aut
 def folder_name(path: Path) -> str:
     """Return how the model in a folder is called: as the folder, and a checkpoint as a revision of what it lies in.
 
-    That is `mine@step512` for mine/step512, and `mine@checkpoint-500` for mine/checkpoint-500.
+    That is `mine@step512` for mine/step512, `mine@checkpoint-500` for mine/checkpoint-500, and `mine@matched` for the
+    checkpoint of a twin that is compared at the same loss.
     """
     whole = path.resolve()
     above = whole.parent.name

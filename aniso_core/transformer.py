@@ -89,6 +89,7 @@ def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **kn
     norm = _recognised(module, anatomy) if module is not None else None
     parameter = next(anatomy.trunk.parameters())
     devices = sorted({str(p.device) for p in anatomy.trunk.parameters()})
+    twin = str(getattr(config, TWIN, "") or "")
     facts = {"revision": "", "weights_sha256": "", "notes": ()} | known
     return ModelInfo(
         name=name,
@@ -103,7 +104,8 @@ def describe(model: nn.Module, anatomy: Anatomy, *, name: str, source: str, **kn
         device=", ".join("offloaded" if d == "meta" else d for d in devices),
         attention=str(getattr(config, "_attn_implementation", "") or "eager"),
         threads=torch.get_num_threads(),
-        twin=str(getattr(config, TWIN, "") or ""),
+        twin=twin,
+        twin_norm=str(getattr(config, "norm", "") or "") if twin else "",
         **facts,
     )
 

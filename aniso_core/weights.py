@@ -78,6 +78,8 @@ def _load_folder(
     check_family(source, model_type, model_types, adapter)
     check_weight_files(source, request)
     if model_type not in CONFIG_MAPPING and not trusted:
+        _bring(model_type)
+    if model_type not in CONFIG_MAPPING and not trusted:
         remote = (
             " It brings code of its own (auto_map); --trust-remote-code ORG/NAME@COMMIT runs it."
             if "auto_map" in raw
@@ -114,6 +116,16 @@ def _load_folder(
     if is_pickled(source):
         notes = (*notes, "weights were read from a pickle (weights_only)")
     return model, tokenizer, notes
+
+
+def _bring(model_type: str) -> None:
+    """Have transformers taught an architecture that an installed plugin brings, if one does."""
+    from aniso_core.plugins import registry
+
+    for item in registry().items("adapter"):
+        teach = item.value.brings.get(model_type)
+        if teach is not None:
+            teach()
 
 
 def _load_gguf(

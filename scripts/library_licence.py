@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from library_sources import ADDRESSES, MOBY_DICK
-from texts import TRAINING_PACKAGES
+
+from aniso_twins.texts import TRAINING_PACKAGES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from texts import Chapter
+    from aniso_twins.texts import Chapter
 
 SHORTEST, LONGEST = 64, 256
 """Bounds of a passage's length in words."""

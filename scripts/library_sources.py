@@ -1,4 +1,4 @@
-"""Books that library128 is drawn from, beside those of :mod:`texts`."""
+"""Books that library128 is drawn from, beside those of :mod:`aniso_twins.texts`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from texts import Chapter, normalise, npm_stem
+from aniso_twins.texts import Chapter, normalise, npm_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import library_sources
 import numpy as np
-import texts
 from library_licence import DEBIAN, NPM, write_licence
 from library_passages import LONGEST, SHORTEST, Passage, Source, choose, is_fit
-from tiny_data import SEED as PAIR_SEED
-from tiny_data import read_books, split_books
+
+from aniso_twins import texts
+from aniso_twins.corpus import SEED as PAIR_SEED
+from aniso_twins.corpus import read_books, split_books
 
 SEED = 128
 SIZE = 128

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from string import Template
 from typing import TYPE_CHECKING
 
-from tiny_data import VOCABULARY
+from aniso_twins.corpus import VOCABULARY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tiny_models import Point
+    from aniso_twins.recipe import Point
 
 TABLE_ROWS = 10
 

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import texts
 import torch
 from tiny_card import Record, write_card
-from tiny_data import CONTEXT, END, SEED, VOCABULARY, Corpus, build_corpus, read_books
-from tiny_models import ARCHITECTURES, held_out_loss, train
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from tiny_models import ARCHITECTURES, train
+from transformers import AutoModelForCausalLM
+
+from aniso_twins import texts
+from aniso_twins.corpus import SEED, VOCABULARY, Corpus, build_corpus, read_books
+from aniso_twins.recipe import held_out_loss, write_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -107,26 +109,7 @@ def keep(corpus: Corpus, folder: Path, model: PreTrainedModel, step: int) -> Non
 
 def save(model: PreTrainedModel, corpus: Corpus, folder: Path) -> None:
     """Write the weights, rounded once to bfloat16, the configuration and the tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.bfloat16().save_pretrained(folder)
-    # The generation settings only repeat the configuration.
-    (folder / "generation_config.json").unlink(missing_ok=True)
-    # The weights come readable by their owner alone, which a wheel would keep.
-    (folder / "model.safetensors").chmod(0o644)
-    save_tokenizer(corpus, folder)
-
-
-def save_tokenizer(corpus: Corpus, folder: Path) -> None:
-    """Write the tokenizer so that `AutoTokenizer` reads it from the folder."""
-    # transformers leaves this call untyped.
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=corpus.tokenizer,
-        bos_token=END,
-        eos_token=END,
-        unk_token=END,
-        model_max_length=CONTEXT,
-    )
-    tokenizer.save_pretrained(folder)
+    write_model(model.bfloat16(), corpus.tokenizer, folder)
 
 
 def unigram_loss(corpus: Corpus) -> float:

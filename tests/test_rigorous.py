@@ -264,6 +264,18 @@ def test_twins_are_flatter_or_equally_flat_or_less_flat(low, outcome, label):
         assert f"(95 %: {verdict.low:+.3f} to {verdict.high:+.3f})" in verdict.because
 
 
+def test_checkpoints_of_one_training_count_once():
+    """Five pairs of twins at two steps each, told apart behind an @, are five observations: their means."""
+    made = [
+        replace(p, model=replace(p.model, twin=f"{p.model.twin} @ step {step}", name=f"{p.model.name}@{step}"))
+        for step in (1, 2)
+        for p in twins(5)
+    ]
+    found = [v for v in judged("gauge-flatness", *made) if v.subject == "the norm in twins"]
+    assert {(v.outcome, v.p) for v in found} == {("supported", 1 / 32)}
+    assert "over 5 pairs of twins (means over 10 of checkpoints)" in found[0].because
+
+
 def test_few_twins_are_not_testable():
     """With four pairs of twins no arrangement has a p of 0.05, whatever the profiles are."""
     found = [v for v in judged("gauge-flatness", *twins(4)) if v.subject == "the norm in twins"]

@@ -30,6 +30,8 @@ def _facts(item: Item) -> dict[str, Any]:
     for key, value in vars(item.value).items():
         if key == "presets":
             facts[key] = [asdict(preset) for preset in value]
+        elif key == "brings":
+            facts[key] = list(value)
         elif key == "published":
             facts[key] = [f"published:{name}" for name in published(item)]
         elif key != "name" and not callable(value):

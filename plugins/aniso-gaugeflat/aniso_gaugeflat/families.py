@@ -37,26 +37,51 @@ Compare = Callable[[dict[int, float]], Compared]
 """Takes the flatness of each profile, by its id."""
 
 _ALPHA = 0.05
+_LADDER = ("layernorm", "no-gain", "no-bias", "no-centre", "rmsnorm")
+"""Norms by what they lack of LayerNorm."""
 _CONFOUNDED = (
     "with one model per arm the norm cannot be told from depth, width, data, tokenizer and all else that differs; it "
     "takes families of models or twins"
 )
 
 
-def over_models(profiles: Sequence[Profile], pairs: Sequence[Twins]) -> Iterator[Verdict]:
-    """Yield the verdicts on the norm; `pairs` are all of an RMSNorm profile and a LayerNorm profile, in this order."""
+def over_models(profiles: Sequence[Profile]) -> Iterator[Verdict]:
+    """Yield the verdicts on the norm: over twins, one for each norm but the fullest, and over lineages."""
     arms = [profile for profile in profiles if profile.model.norm]
     lineages = {(profile.model.architecture, profile.model.norm) for profile in arms}
-    # A model that has several twins of one name is paired with the first.
-    named = {rms.model.twin: (rms, layer) for rms, layer in reversed(pairs) if rms.model.twin == layer.model.twin}
-    twins = [pair for name, pair in sorted(named.items()) if name]
-    if twins:
-        yield from _on_streams("the norm in twins", [p for pair in twins for p in pair], partial(_over_twins, twins))
+    twins = twins_by_norm(arms)
+    for (norm, fuller), pairs in twins.items():
+        plain_pair = (norm, fuller) == ("rmsnorm", "layernorm")
+        subject = "the norm in twins" if plain_pair else f"{norm} against {fuller} in twins"
+        yield from _on_streams(subject, [p for pair in pairs for p in pair], partial(_over_twins, norm, pairs))
     if all(sum(norm == arm for _, norm in lineages) > 1 for arm in ("rmsnorm", "layernorm")):
         yield from _on_streams("the norm", arms, partial(_over_lineages, arms))
     elif not twins:
         names = " and ".join(profile.model.name for profile in profiles)
         yield replace(not_testable("gauge-flatness", "the norm", _CONFOUNDED), reference=names)
+
+
+def twins_by_norm(profiles: Sequence[Profile]) -> dict[tuple[str, str], list[Twins]]:
+    """Return pairs of twins by their two norms: each norm against the fullest that there is, in the order of _LADDER.
+
+    Of several profiles of one twin name and norm the first is taken.
+    """
+    named: dict[str, dict[str, Profile]] = {}
+    for profile in profiles:
+        if profile.model.twin:
+            norm = profile.model.twin_norm or str(profile.model.norm)
+            named.setdefault(profile.model.twin, {}).setdefault(norm, profile)
+    norms = sorted({norm for group in named.values() for norm in group}, key=lambda norm: (_rung(norm), norm))
+    found = {}
+    for norm in norms[1:]:
+        groups = [group for _, group in sorted(named.items()) if {norm, norms[0]} <= group.keys()]
+        if groups:
+            found[norm, norms[0]] = [(group[norm], group[norms[0]]) for group in groups]
+    return found
+
+
+def _rung(norm: str) -> int:
+    return _LADDER.index(norm) if norm in _LADDER else len(_LADDER)
 
 
 def _on_streams(subject: str, profiles: Sequence[Profile], compare: Compare) -> Iterator[Verdict]:
@@ -127,9 +152,16 @@ def _judged(subject: str, profiles: Sequence[Profile], compare: Compare, stream:
     )
 
 
-def _over_twins(twins: Sequence[Twins], found: dict[int, float]) -> Compared:
-    apart = np.array([found[id(rms)] - found[id(layer)] for rms, layer in twins])
-    said = f"over {len(twins)} pairs of twins, which differ in the norm alone, flatness with RMSNorm"
+def _over_twins(norm: str, twins: Sequence[Twins], found: dict[int, float]) -> Compared:
+    # Checkpoints of one training, told apart behind the @ of their twin names, are no independent observations.
+    gathered: dict[str, list[float]] = {}
+    for one, other in twins:
+        gathered.setdefault(one.model.twin.partition("@")[0], []).append(found[id(one)] - found[id(other)])
+    apart = np.array([np.mean(values) for values in gathered.values()])
+    said = (
+        f"over {len(apart)} pairs of twins{f' (means over {len(twins)} of checkpoints)' * (len(twins) > len(apart))}, "
+        f"which differ in the norm alone, flatness with {'RMSNorm' if norm == 'rmsnorm' else norm}"
+    )
 
     def test(alternative: Alternative, beyond: float) -> ExactTest:
         return sign_flip(apart - beyond, alternative, _ALPHA)

@@ -17,7 +17,7 @@ from aniso_core.inference.matrix import untestable
 from aniso_core.records import STREAMS, Array, Profile, Verdict
 from aniso_core.rigorous import SHARE, Sample, inadequate, left_out, not_testable, over_token_sets, sample
 from aniso_gaugeflat import EVEN, SESOI
-from aniso_gaugeflat.families import over_models
+from aniso_gaugeflat.families import over_models, twins_by_norm
 
 _ALPHA = 0.05
 _BY_DESIGN = "profiles that vary equally, by design; measured rates: docs/statistics.md"
@@ -43,11 +43,11 @@ def gauge_flatness(profiles: Sequence[Profile], _rng: np.random.Generator) -> It
     architectures; never over models of one lineage as if they were independent.
     """
     pairs = _pairs(profiles)
-    if not pairs:
+    if not pairs and not twins_by_norm(profiles):
         yield _alone("gauge-flatness", profiles)
         return
     yield from _each(pairs, "gauge-flatness", _flatter)
-    yield from over_models(profiles, [(pair.rms, pair.layer) for pair in pairs])
+    yield from over_models(profiles)
 
 
 def norm_uniformity(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:

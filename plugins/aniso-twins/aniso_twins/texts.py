@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import r_data
+from aniso_core.errors import AnisoError
+from aniso_core.text import visible
+from aniso_twins import r_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ AUSTEN_TITLES = {
     "persuasion": ("Persuasion", 1817),
 }
 VERSES_PER_PARAGRAPH = 6
+PARAGRAPHS_PER_CHAPTER = 20
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,18 @@ def king_james(folder: Path) -> list[Chapter]:
         Chapter("The King James Bible", "King James translators", 1611, _join_verses(verses))
         for verses in verses_of.values()
     ]
+
+
+def plain(path: Path) -> list[Chapter]:
+    """Read a text file whose paragraphs stand apart by blank lines, a chapter for every twenty."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"Wanted text in UTF-8, got other bytes in {visible(path)} ({error.reason}); convert it."
+        raise AnisoError(message) from error
+    paragraphs = [p for p in map(normalise, re.split(r"\n\s*\n", text)) if p]
+    starts = range(0, len(paragraphs), PARAGRAPHS_PER_CHAPTER)
+    return [Chapter(path.stem, "", 0, tuple(paragraphs[start : start + PARAGRAPHS_PER_CHAPTER])) for start in starts]
 
 
 def normalise(paragraph: str) -> str:

@@ -1,13 +1,16 @@
-"""Tokenizer and token sequences that both models of the tiny pair share."""
+"""Tokenizer and token sequences that twins share, as do the models of the tiny pair."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import texts
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from aniso_core.errors import AnisoError
+from aniso_twins import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +35,23 @@ class Corpus:
     """int64[m, 256]."""
     held_out_bytes_per_token: float
 
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 over the tokens of both splits, which is all that models see of the texts."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            digest.update(f"{len(part)} sequences\n".encode() + part.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def find_books(folder: Path) -> list[list[texts.Chapter]]:
+    """Read the .txt files of a folder, each a book; where it has none, fetch the six novels and the Bible into it."""
+    files = sorted(folder.glob("*.txt"))
+    if files:
+        return [texts.plain(path) for path in files]
+    texts.fetch(folder, texts.TRAINING_PACKAGES)
+    return read_books(folder)
+
 
 def read_books(folder: Path) -> list[list[texts.Chapter]]:
     """Read the six novels and the Bible, each a list of chapters."""
@@ -41,15 +61,21 @@ def read_books(folder: Path) -> list[list[texts.Chapter]]:
     return [*by_title, texts.king_james(folder)]
 
 
-def build_corpus(books: list[list[texts.Chapter]], seed: int) -> Corpus:
-    """Split the books by chapter, train the tokenizer on one part and encode both."""
+def build_corpus(books: list[list[texts.Chapter]], seed: int, vocabulary: int = VOCABULARY) -> Corpus:
+    """Split the books by chapter, train the tokenizer on one part and encode both; raises AnisoError for too little."""
     kept, away = split_books(books, seed)
     train, held_out = list(_documents(kept)), list(_documents(away))
-    tokenizer = train_tokenizer(train)
-    held_out_tokens = _encode(tokenizer, held_out)
+    tokenizer = train_tokenizer(train, vocabulary)
+    train_tokens, held_out_tokens = _encode(tokenizer, train), _encode(tokenizer, held_out)
+    if min(len(train_tokens), len(held_out_tokens)) < CONTEXT:
+        message = (
+            f"Wanted {CONTEXT} tokens or more to train on and as many to hold out, got {len(train_tokens)} and "
+            f"{len(held_out_tokens)}; add text."
+        )
+        raise AnisoError(message)
     return Corpus(
         tokenizer=tokenizer,
-        train=_pack(_encode(tokenizer, train)),
+        train=_pack(train_tokens),
         held_out=_pack(held_out_tokens),
         held_out_bytes_per_token=sum(len(d.encode()) for d in held_out) / len(held_out_tokens),
     )
@@ -68,13 +94,13 @@ def split_books(books: list[list[texts.Chapter]], seed: int) -> tuple[list[texts
     return kept, away
 
 
-def train_tokenizer(documents: Iterable[str]) -> Tokenizer:
+def train_tokenizer(documents: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:
     """Train a byte-level BPE tokenizer whose entry 0 is the end-of-text token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
