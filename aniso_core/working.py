@@ -52,22 +52,32 @@ def as_opened(request: ModelRequest, probe: Probe) -> ModelRequest:
 
 
 def measure(job: Job, task: Task) -> Part:
-    """Return what came of a shard, measured in this process, which opens the model the first time that it is asked.
+    """Return what came of a shard, measured in this process, which opens a model the first time that it is asked.
 
     Raises AnisoError where the shard does not fit into memory, and where the model or this process's surroundings are
     not what the run has.
     """
-    if not _opened or _opened[0][0] != job:
-        _opened.clear()  # two models may not fit
-        _opened.append((job, _Worker(job)))
-    return _opened[0][1].measure(task)
+    if not _opened or _opened[0].job != job:
+        before = _opened.pop() if _opened else None
+        # A sweep has runs of one model; two models may not fit.
+        probe = before.probe if before is not None and _of_one_model(before.job, job) else None
+        del before
+        _opened.append(_Worker(job, probe))
+    return _opened[0].measure(task)
+
+
+def _of_one_model(one: Job, other: Job) -> bool:
+    return (one.adapter, one.request, one.facts) == (other.adapter, other.request, other.facts)
 
 
 class _Worker:
     """A model that was opened for a job, ready to measure its shards."""
 
-    def __init__(self, job: Job) -> None:
-        """Open the model; raises AnisoError where it or its surroundings are not what the job's own process has."""
+    def __init__(self, job: Job, probe: Probe | None) -> None:
+        """Open the model if it is not; raises AnisoError where it or its surroundings are not as the job's process has.
+
+        `probe` is the model, opened by such a process before.
+        """
         import torch
 
         from aniso_core import kernels
@@ -75,10 +85,10 @@ class _Worker:
         torch.set_num_threads(job.threads)
         kernels.go_by({width: kernels.Probed(*found) for width, found in job.probed.items()})
         known = registry()
-        self._job, self._metrics = job, [known.metric(name) for name in job.metrics]
+        self.job, self._metrics = job, [known.metric(name) for name in job.metrics]
         self._owners = {name: known.distribution("metric", name) for name in job.metrics}
-        self._probe = known.adapter(job.adapter).open(job.request)
-        here = facts(known, job.adapter, job.request.model, self._probe, self._owners)
+        self.probe = known.adapter(job.adapter).open(job.request) if probe is None else probe
+        here = facts(known, job.adapter, job.request.model, self.probe, self._owners)
         if other := differences(job.facts, here, ("the run has", "the worker")):
             message = f"A worker is not like the process that asks it: {other}. Make them the same."
             raise AnisoError(message)
@@ -88,14 +98,14 @@ class _Worker:
         from aniso_core import engine, kernels
         from aniso_core.fold import Fold
 
-        job, info = self._job, self._probe.info
+        job, info = self.job, self.probe.info
         part = Fold(self._metrics, job.documents, job.units, job.time_limit, self._owners)
         with kernels.running(job.kernels, info.width, info.device):
-            batch_tokens = engine.measure(self._probe, job.sites, part, task.windows, task.batch_tokens)
+            batch_tokens = engine.measure(self.probe, job.sites, part, task.windows, task.batch_tokens)
         return Part(part.state(), batch_tokens)
 
 
-_opened: list[tuple[Job, _Worker]] = []
+_opened: list[_Worker] = []
 
 
 def _config_sha256(model: str | None) -> str | None:

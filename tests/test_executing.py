@@ -215,12 +215,27 @@ def test_a_worker_opens_the_model_once(job, monkeypatch):
     first, second = working.measure(job, TASK), working.measure(pickle.loads(pickle.dumps(job)), TASK)
     assert first.batch_tokens == 64
     assert sum(first.state.counts.values()) == 3 * len(job.sites)
-    assert [opened[0] == job for opened in working._opened] == [True]
+    assert [opened.job == job for opened in working._opened] == [True]
     assert all(
         torch.equal(mine, other)
         for key, packed in first.state.held.items()
         for mine, other in zip(packed.arrays, second.state.held[key].arrays, strict=True)
     )
+
+
+def test_a_worker_keeps_its_model_for_another_run_of_it(job, monkeypatch):
+    """A run of other texts on the same model is measured with the one that is open; another model takes its place."""
+    monkeypatch.setattr(working, "_opened", [])
+    working.measure(job, TASK)
+    probe = working._opened[0].probe
+    part = working.measure(replace(job, documents=("other",), units=()), TASK)
+    assert working._opened[0].probe is probe
+    assert sum(part.state.counts.values()) == 3 * len(job.sites)
+    with pytest.raises(AnisoError, match="A worker is not like the process"):
+        working.measure(replace(job, facts={**job.facts, "weights": "0" * 64}), TASK)
+    assert working._opened == []
+    working.measure(replace(job, request=replace(job.request, offline=True)), TASK)
+    assert working._opened[0].probe is not probe
 
 
 @pytest.mark.parametrize(
