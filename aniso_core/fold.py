@@ -22,7 +22,7 @@ from aniso_core.errors import (
 )
 from aniso_core.isolation import isolated, log_traceback, said, waiting_for
 from aniso_core.limits import TimeLimitError
-from aniso_core.moments import SPECTRA, Moments, decompose
+from aniso_core.moments import SPECTRA, Moments, decompose, sites_at_once, threads_for
 from aniso_core.records import Count, Curve, Failure, KeptArray, PseudoValues, Site, Spectrum
 from aniso_core.running import RunningMoments
 from aniso_core.text import visible
@@ -136,7 +136,7 @@ class Fold:
             for tokens, like in known.items():
                 decompose((found for results in asked for found in results.moments(tokens)), like)
             for results in asked:
-                with _threads_for([found for tokens in token_sets for found in results.moments(tokens)]):
+                with threads_for([found for tokens in token_sets for found in results.moments(tokens)]):
                     for tokens in token_sets:
                         spectra += self._answer(results, tokens, answers)
                         done += 1
@@ -402,22 +402,4 @@ def _together(known: Collection[Moments]) -> int:
     """Return at how many sites to decompose at once: one a core, as far as memory allows."""
     if not any(name in vars(m) for m in known for name in SPECTRA):
         return 1
-    return max(1, min(os.cpu_count() or 1, _in_memory(known)))
-
-
-def _in_memory(known: Iterable[Moments]) -> int:
-    """Return the matrices of how many such sites fit into a gibibyte."""
-    return 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)
-
-
-@contextlib.contextmanager
-def _threads_for(known: Collection[Moments]) -> Iterator[None]:
-    """Give numpy's library one thread at a site, all where a matrix is so large that it is decomposed alone.
-
-    Its threads wait for each other by spinning, so that beside another busy program what takes one thread a millisecond
-    takes two of them thirty, and metrics ask for a thousand such products and factors.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1 if known and _in_memory(known) > 1 else None, user_api="blas"):
-        yield
+    return max(1, min(os.cpu_count() or 1, sites_at_once(known)))

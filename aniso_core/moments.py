@@ -3,7 +3,7 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -205,6 +205,24 @@ def decompose(several: Iterable[Moments], like: Moments) -> None:
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compute, wanted.values()))
+
+
+def sites_at_once(known: Iterable[Moments]) -> int:
+    """Return the matrices of how many sites like one with these moments fit into a gibibyte."""
+    return 2**30 // sum(3 * 8 * len(m.side) ** 2 for m in known)
+
+
+@contextlib.contextmanager
+def threads_for(known: Collection[Moments]) -> Iterator[None]:
+    """Give numpy's library one thread at a site, all where a matrix is so large that it is decomposed alone.
+
+    Its threads wait for each other by spinning, so that beside another busy program what takes one thread a millisecond
+    takes two of them thirty, and metrics ask for a thousand such products and factors.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if known and sites_at_once(known) > 1 else None, user_api="blas"):
+        yield
 
 
 def frozen(array: Array) -> Array:

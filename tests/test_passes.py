@@ -17,9 +17,10 @@ from test_architectures import Letters
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import aniso_core as aniso
-from aniso_core import AnisoError, Metric, fold, intake, kernels, spectrum
+from aniso_core import AnisoError, Metric, intake, kernels, spectrum
 from aniso_core.batches import Layout, padded, plan_batches
 from aniso_core.errors import out_of_memory
+from aniso_core.moments import threads_for
 from aniso_core.running import RunningMoments
 from aniso_core.sums import Sums
 from aniso_core.tokens import TOKEN_SETS, Window
@@ -335,7 +336,7 @@ def test_metrics_are_asked_on_one_thread_unless_matrices_are_large(size, limited
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     before = threads()
-    with fold._threads_for([SimpleNamespace(side=range(size))] * 3):
+    with threads_for([SimpleNamespace(side=range(size))] * 3):
         assert threads() == ({1} if limited else before)
     assert threads() == before
 
