@@ -81,7 +81,7 @@ def test_unbiased_parts_have_no_bias():
     values = np.array([4.0, 1.0, 0.5])
     rng = np.random.default_rng(0)
     above, below = [], []
-    for _ in range(20_000):
+    for _ in range(4_000):
         m = Moments.of(rng.standard_normal((6, 3)) * np.sqrt(values))
         n, of_square, n_q = m.count, float((m.spectrum**2).sum()), m.quartic * m.count**2 / (m.count - 1)
         factor = (n - 1) / (n * (n - 2) * (n - 3))
@@ -89,7 +89,7 @@ def test_unbiased_parts_have_no_bias():
         below.append(factor * ((n - 1) * (n - 2) * of_square + m.trace**2 - n_q))
         if above[-1] > 0 < below[-1]:
             assert module.participation_ratio_unbiased(m) == pytest.approx(above[-1] / below[-1])
-    # Three standard errors of the means of 20,000 draws.
+    # Three standard errors of the means of 4,000 draws.
     for drawn, truth in ((above, values.sum() ** 2), (below, (values**2).sum())):
         assert abs(np.mean(drawn) - truth) < 3 * np.std(drawn) / np.sqrt(len(drawn))
 
