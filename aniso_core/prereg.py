@@ -29,7 +29,8 @@ class Preregistration:
 
     `models` are names as a run records them, NAME or NAME@REVISION; `prompts_sha256` is that of the texts in order.
     `sesoi` names the smallest effects of interest (as delta, eps, eta) in the unit of the metric; `alpha` is between 0
-    and 1, `breaks` are two relative depths. `claim`, `statistic`, `direction`, `draws`, `exclusions` and
+    and 1, `breaks` are two relative depths. `subject` is that of the verdict, empty for any: a hypothesis may judge
+    each two models as well as "the norm in twins". `claim`, `statistic`, `direction`, `draws`, `exclusions` and
     `exploratory_ok` (whether exploratory results will be told as well) are for readers; the rest decides which verdicts
     are confirmatory.
     """
@@ -50,6 +51,7 @@ class Preregistration:
     seed: int
     documents_planned: int
     family: str
+    subject: str = ""
     breaks: tuple[float, ...] = ()
     exclusions: tuple[str, ...] = ()
     exploratory_ok: bool = False
@@ -67,8 +69,12 @@ class Registered:
 
 
 def canonical(claims: Sequence[Preregistration]) -> bytes:
-    """Return claims as JSON, UTF-8: keys sorted, no spaces, each float as Python's repr writes it."""
+    """Return claims as JSON, UTF-8: keys sorted, no spaces, each float as Python's repr writes it.
+
+    An empty subject is left out, as claims were hashed before they could name one.
+    """
     plain = [dataclasses.asdict(claim) for claim in claims]
+    plain = [{key: value for key, value in claim.items() if key != "subject" or value} for claim in plain]
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

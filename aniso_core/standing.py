@@ -86,6 +86,8 @@ def _against(
     """Return in what a verdict differs from a claim; None where it judges something else."""
     if verdict.criterion != "rigorous" or claim.hypothesis != verdict.hypothesis:
         return None
+    if claim.subject not in {"", verdict.subject}:
+        return None
     about = _about(verdict, profiles)
     absent = [model for model in claim.models if not any(_is(profile, model) for profile in profiles)]
     # Leaving models out of a comparison would leave tests out of its family.

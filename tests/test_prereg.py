@@ -117,6 +117,7 @@ def test_a_file_becomes_the_claims_that_it_holds(register):
     assert register(toml()).claims == (CLAIM,)
     more = register(toml(breaks="[0.25, 0.75]", exclusions='["poems"]', exploratory_ok="true")).claims[0]
     assert (more.breaks, more.exclusions, more.exploratory_ok) == ((0.25, 0.75), ("poems",), True)
+    assert register(toml(subject='"the norm"')).claims[0].subject == "the norm"
     two = register(toml() + toml(id='"two"'))
     assert [claim.id for claim in two.claims] == ["one", "two"]
 
@@ -324,6 +325,24 @@ def test_of_several_claims_the_nearest_counts():
     assert only(claims=registered(far, near)).flags[-1] == "not confirmatory: other seed"
 
 
+def test_a_claim_about_one_subject_is_met_by_no_other():
+    """A claim that names its subject leaves verdicts on others alone, which take no place in its family either."""
+    claims = registered(replace(CLAIM, subject="the norm in twins", models=("m", "n")))
+    twins = replace(VERDICT, subject="the norm in twins", reference="m and n", p=0.04)
+    pair = replace(VERDICT, subject="m against n")
+    marked = mark([pair, twins], claims, [profile(), profile("n")], 3)
+    assert [(v.standing, v.flags, v.p_adjusted) for v in marked] == [
+        ("exploratory", ("thin",), None),
+        ("confirmatory", ("thin",), 0.04),
+    ]
+
+
+def test_a_subject_changes_the_hash_and_its_lack_does_not(register):
+    """A claim without a subject has the canonical form that it had before there were any."""
+    assert register(toml(subject='""')).sha256 == register(toml()).sha256 != register(toml(subject='"m"')).sha256
+    assert b"subject" not in prereg.canonical([CLAIM])
+
+
 def test_a_model_whose_name_begins_another_is_not_meant():
     """A verdict about m-deduped is not about m, though its name begins so."""
     claims = registered(replace(CLAIM, models=("m-deduped",)))
@@ -511,7 +530,7 @@ def test_a_preregistration_is_written_once(aniso, tmp_path):
             {"metric": '"norm-cv"'},
             "bell-curve tests the metric top-eigenvalue-share, and the claim has norm-cv; correct",
         ),
-        ({"stream": '"normed"'}, "bell-curve tests the stream residual, and the claim has normed; correct"),
+        ({"stream": '"paper"'}, "bell-curve tests the stream residual or normed, and the claim has paper; correct"),
         ({"tokens": '"no-first"'}, "bell-curve tests the token set all or bulk, and the claim has no-first; correct"),
         (
             {"sesoi": "{ delta = 0.1, eps = 0.05 }"},

@@ -57,18 +57,32 @@ def judged(name, *profiles):
 BELL, FLAT = bell(STATES, 0.3), flat(STATES)
 
 
-def test_a_bell_is_supported_on_both_token_sets():
-    """A clear hump is supported for all and for bulk tokens, with its place, height and documents."""
+def test_a_bell_is_supported_on_both_streams_and_token_sets():
+    """A clear hump is supported for all and for bulk tokens of either stream, with its place, height and documents."""
     found = judged("bell-curve", profile({"all": BELL, "bulk": BELL}))
     assert [(v.outcome, v.stream, v.tokens, v.flags) for v in found] == [
         ("supported", "residual", "all", ()),
         ("supported", "residual", "bulk", ()),
+        ("supported", "normed", "all", ()),
+        ("supported", "normed", "bulk", ()),
     ]
     assert found[0].low < 0.3 < found[0].high
     assert 6 in found[0].details["L_star_set"]
     assert (found[0].details["documents"], found[0].details["token_count"], found[0].details["width"]) == (48, 9000, 64)
     assert "L* at layer" in told(found[0])
     assert heading(found[0]) == "bell-curve, made, residual stream, all tokens"
+
+
+def test_a_bell_is_asked_of_each_stream_for_itself():
+    """What norms put out can be flat where the residual stream is a bell, and is left out where it was not measured."""
+    made = profile({"all": BELL, "bulk": BELL})
+    level = profile({"all": FLAT, "bulk": FLAT})
+    mixed = tuple(r if r.stream == "residual" else n for r, n in zip(made.curves, level.curves, strict=True))
+    drawn = tuple(r if r.stream == "residual" else n for r, n in zip(made.pseudo, level.pseudo, strict=True))
+    outcomes = [(v.stream, v.outcome) for v in judged("bell-curve", replace(made, curves=mixed, pseudo=drawn))]
+    assert outcomes == [("residual", "supported")] * 2 + [("normed", "refuted")] * 2
+    alone = replace(made, curves=tuple(c for c in made.curves if c.stream == "residual"))
+    assert {v.stream for v in judged("bell-curve", alone)} == {"residual"}
 
 
 def test_a_hump_of_first_tokens_alone_is_not_robust():
@@ -83,7 +97,7 @@ def test_a_hump_of_first_tokens_alone_is_not_robust():
 def test_a_rise_that_stays_is_no_bell():
     """A profile that rises and stays up is refuted, by name of what is missing."""
     found = judged("bell-curve", profile({"all": plateau(STATES, 0.3), "bulk": plateau(STATES, 0.3)}))
-    assert [v.outcome for v in found] == ["refuted", "refuted"]
+    assert [v.outcome for v in found] == ["refuted"] * 4
     assert "no state tops both ends by 0.05" in found[0].because
     assert "p against the claim" in told(found[0])
 

@@ -1,13 +1,14 @@
 """Hypotheses about the shape of a profile, by the notebooks' criteria and by tests over documents.
 
 All of them read the top-eigenvalue share: the notebooks' criteria (`paper`) that of all tokens in the view `paper`, the
-tests (`rigorous`) that of the residual stream.
+tests (`rigorous`) that of the residual stream, and `bell-curve` that of the norms' outputs, too.
 """
 
 from typing import Any
 
 from aniso_core.contracts import Hypothesis, in_turn, later
 from aniso_core.hookspecs import hookimpl
+from aniso_core.records import STREAMS
 
 DELTA = EPS = 0.05
 """Smallest prominence, and deepest valley, of a share (0 to 1) that matter."""
@@ -29,7 +30,7 @@ def aniso_hypotheses() -> list[Hypothesis]:
             in_turn(later(_PAPER, "bell_curve"), later(_TESTED, "bell_curve")),
             estimand="slope of the top-eigenvalue share before L* and from L* on, per layer",
             source="the Pythia-6.9B notebook; error rates: docs/statistics.md",
-            **_JUDGED,
+            **_JUDGED | {"streams": STREAMS},
             sizes={"delta": DELTA, "eps": EPS},
         ),
         Hypothesis(

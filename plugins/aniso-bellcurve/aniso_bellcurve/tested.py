@@ -1,7 +1,7 @@
 """The claims about a profile's shape, tested over documents (criterion `rigorous`).
 
-All of them read the top-eigenvalue share on the residual stream, whose last state lies before the final norm, with all
-tokens and with bulk tokens.
+All of them read the top-eigenvalue share with all tokens and with bulk tokens, on the residual stream, whose last state
+lies before the final norm. Whether the profile is a bell is asked of what the norms put out, too.
 """
 
 import math
@@ -15,7 +15,7 @@ from aniso_bellcurve import DELTA, EPS, ETA
 from aniso_core.comparing import MOST_PAIRS, differences, too_many
 from aniso_core.inference import Bounds, PeakTest, agreement, peak_layers, peak_test, phase_test, range_interval
 from aniso_core.inference.matrix import CONCLUSIVE, thin
-from aniso_core.records import Outcome, Profile, Verdict
+from aniso_core.records import STREAMS, Outcome, Profile, Verdict
 from aniso_core.rigorous import (
     SHARE,
     Drawing,
@@ -46,7 +46,10 @@ def bell_curve(profiles: Sequence[Profile], rng: np.random.Generator) -> Iterato
     """Test for each profile whether it rises to a single peak and falls after it."""
     draw = drawing(rng)
     for profile in profiles:
-        yield from over_token_sets(partial(_bell, profile, draw))
+        measured = {curve.stream for curve in profile.curves}
+        for stream in STREAMS:
+            if stream in measured or stream == "residual":
+                yield from over_token_sets(partial(_bell, profile, draw, stream))
 
 
 def three_phases(profiles: Sequence[Profile], _rng: np.random.Generator) -> Iterator[Verdict]:
@@ -68,16 +71,16 @@ def peak_agreement(profiles: Sequence[Profile], rng: np.random.Generator) -> Ite
         yield from over_token_sets(partial(_agreement, one, other, draw))
 
 
-def _bell(profile: Profile, draw: Drawing, tokens: str) -> Verdict:
-    found = sample(profile, SHARE, "residual", tokens)
+def _bell(profile: Profile, draw: Drawing, stream: str, tokens: str) -> Verdict:
+    found = sample(profile, SHARE, stream, tokens)
     if isinstance(found, str):
-        return not_testable("bell-curve", profile.model.name, found, "residual", tokens)
-    rng = draw(profile.model.name, tokens)
+        return not_testable("bell-curve", profile.model.name, found, stream, tokens)
+    rng = draw(profile.model.name, stream, tokens)
     test = peak_test(found.pv, rng, delta=DELTA, eps=EPS, alpha=_ALPHA, draws=_DRAWS)
     peaks = [found.layers[state] for state in peak_layers(found.pv, rng).layers]
     spread = range_interval(found.pv, rng)
     if test.outcome == "not_testable":
-        return not_testable("bell-curve", profile.model.name, test.reason, "residual", tokens)
+        return not_testable("bell-curve", profile.model.name, test.reason, stream, tokens)
     outcome, weak = test.outcome, inadequate(found, DELTA)
     if weak and outcome != "inconclusive" and not (outcome == "refuted" and test.p_split <= _ALPHA / 2):
         outcome = "inconclusive"
@@ -95,7 +98,7 @@ def _bell(profile: Profile, draw: Drawing, tokens: str) -> Verdict:
         p_refuted=test.p_refuted,
         false_positive_rate=_ALPHA,
         false_positive_null=_BY_DESIGN,
-        stream="residual",
+        stream=stream,
         tokens=tokens,
         flags=tuple(filter(None, (*flags(found, peaks), weak))),
         details={
@@ -184,7 +187,7 @@ def _agreement(one: Profile, other: Profile | None, draw: Drawing, tokens: str) 
         found = sample(profile, SHARE, "residual", tokens)
         if isinstance(found, str):
             return not_testable("peak-agreement", subject, f"{profile.model.name}: {found}", "residual", tokens)
-        peaks = peak_layers(found.pv, draw(profile.model.name, tokens), alpha=_ALPHA / 2)
+        peaks = peak_layers(found.pv, draw(profile.model.name, "residual", tokens), alpha=_ALPHA / 2)
         if peaks.reason:
             return not_testable("peak-agreement", subject, peaks.reason, "residual", tokens)
         layers = [found.layers[state] for state in peaks.layers]
