@@ -12,7 +12,7 @@ import msgspec
 from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.records import ModelInfo, PromptsInfo, Provenance
-from aniso_core.text import short, visible
+from aniso_core.text import natural, short, visible
 
 _RECORDS = {store.PROFILE, store.RUN, store.VERDICTS, store.ARRAYS}
 _TELLING = 2  # files of a run that even half of one has; one alone may be anybody's
@@ -70,7 +70,7 @@ def holds_runs(folder: Path) -> bool:
 
 
 def entries(folder: Path) -> Iterator[Entry | AnisoError]:
-    """Yield each run of a folder, and what is wrong with whatever else lies in it.
+    """Yield each run of a folder, and what is wrong with whatever else lies in it, numbers in names in their order.
 
     Hidden files and the report on the folder are passed over. Raises AnisoError where there is no such folder, or where
     it is a run itself.
@@ -79,11 +79,11 @@ def entries(folder: Path) -> Iterator[Entry | AnisoError]:
         message = f"{visible(folder)} is a run itself: aniso runs show {visible(folder)}; name the folder it lies in."
         raise AnisoError(message)
     try:
-        found = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != store.REPORT)
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != store.REPORT]
     except (OSError, ValueError) as error:
         message = f"There is no folder of runs {visible(folder)} ({visible(error)}); `aniso profile` makes one."
         raise AnisoError(message) from error
-    for path in found:
+    for path in sorted(found, key=lambda path: natural(path.name)):
         if path.suffix == store.UNFINISHED:
             yield AnisoError(store.not_whole(path))
             continue

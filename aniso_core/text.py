@@ -65,6 +65,12 @@ def nearest_first(name: str, known: Iterable[str]) -> list[str]:
     return close + [other for other in ordered if other not in close]
 
 
+def natural(name: str) -> tuple[list[tuple[str, int]], str]:
+    """Return what puts names in an order in which numbers count, `step2` before `step16`, for `sorted`."""
+    # Names that differ in zeros alone, as `step1` and `step01`, are told apart by themselves.
+    return [(text, int(number or -1)) for text, number in re.findall(r"([^0-9]*)([0-9]*)", name)], name
+
+
 def _cut(text: str, width: int) -> str:
     if len(text) <= width:
         return text

@@ -70,6 +70,16 @@ def test_filters_choose_runs(options, wanted, runs, aniso):
     assert names(aniso("runs", "list", runs, *options, "--json")) == wanted
 
 
+def test_numbers_in_names_of_runs_count(good_run, tmp_path, aniso):
+    """Runs of a folder stand in the order of the numbers in their names, in the list those of one second."""
+    wanted = ["70m@step", "70m@step0", "70m@step2", "70m@step016", "70m@step16", "70m@step128", "410m@step1"]
+    for name in sorted(wanted):
+        placed(good_run, tmp_path / "runs" / name)
+    assert names(aniso("runs", "list", tmp_path / "runs", "--json")) == wanted
+    rows = aniso("export", tmp_path / "runs", "--format", "csv", "--metric", "norm-mean").out.splitlines()[1:]
+    assert [*dict.fromkeys(row.partition("[")[2].partition("]")[0] for row in rows)] == wanted
+
+
 def test_what_is_no_run_is_named_and_the_rest_is_listed(runs, good_run, aniso):
     """Half a run, one of a newer format, a foreign folder and a file are one line each; hidden ones are none."""
     (runs / "half").mkdir()

@@ -82,7 +82,7 @@ def listed(folder: Path, *, as_json: bool, **chosen: Any) -> None:
             note(f"Note: {entry}")
         elif wanted.fits(entry):
             found.append(entry)
-    found.sort(key=lambda entry: (entry.started, entry.run))
+    found.sort(key=lambda entry: entry.started)  # those of one second stay in the order of their names
     if as_json:
         out_json([asdict(entry) for entry in found])
         return
