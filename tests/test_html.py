@@ -508,10 +508,42 @@ def test_what_failed_is_named():
     unread = Failure("run", "old", "", "old is no run directory: cannot read profile.json.")
     page = pages.Page(pages.drawn(pages.of([replace(whole, remarks=(remark,))], failures=(failed, unread))))
     assert "Metric broken (a-plugin 1): ZeroDivisionError: division by zero." in page.text
-    assert "Left out: old is no run directory: cannot read profile.json." in page.text
+    assert "Run left out: old is no run directory: cannot read profile.json." in page.text
     assert "Metric noisy (a-plugin 1): warned of zeros." in page.text
     assert "No metric and no hypothesis failed." not in page.text
     assert "Where does the profile peak?" in page.text
+
+
+def test_what_holds_for_several_models_is_told_once():
+    """Notes, failures and remarks name the models that they hold for, three at most; those of all models come first."""
+    remark = Failure("metric", "noisy", "a-plugin 1", "warned of zeros")
+    failed = Failure("metric", "broken", "a-plugin 1", "ZeroDivisionError: no")
+    made = [
+        replace(
+            profile,
+            model=replace(profile.model, notes=("one note", "another note") if number else ("one note",)),
+            remarks=(remark,) * (number > 2),
+            failures=(failed,),
+        )
+        for number, profile in enumerate(pages.sweep(5).profiles)
+    ]
+    page = pages.Page(pages.drawn(pages.of(made, [], failures=(failed,) * 5)))
+    some = "4 of 5 models (org/model@step1, org/model@step2, org/model@step4, …)"
+    assert f"Before you believe it all 5 models : One note. {some} : Another note." in page.text
+    assert page.text.count("One note.") == page.text.count("Another note.") == 1
+    assert page.text.count("all 5 models: Metric broken (a-plugin 1): ZeroDivisionError: no.") == 1
+    assert page.text.count("Metric broken") == 1
+    assert page.text.count("org/model@step1, org/model@step2 Metric noisy (a-plugin 1): warned of zeros.") == 1
+
+
+def test_only_so_many_notes_are_told():
+    """Of many models with a note each those of some are told, and the page says of how many."""
+    few = [pages.checkpoint(f"model-{i}", 1) for i in range(25)]
+    noted = [replace(one, model=replace(one.model, notes=(f"note {i}",))) for i, one in enumerate(few)]
+    text = pages.Page(pages.drawn(pages.of(noted, []))).text
+    assert "Of notes on 26 models or groups of models the first 24 are told." in text
+    assert ("Note 22." in text, "Note 23." in text) == (True, False)
+    assert "Of notes on" not in pages.Page(pages.drawn(pages.of(noted[:20], []))).text
 
 
 def test_sources_are_told_once_and_papers_are_links(single):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -223,6 +224,27 @@ def test_several_models_are_compared(tiny):
     assert {"comparison.png", "comparison.pdf", "pythia-6.9b-profile.png", "gemma-2b-profile.pdf"} <= files.keys()
     assert [one["L_star_anisotropy"] for one in json.loads(files["summary.json"])] == [7, 9]
     assert "gemma-2b RMSNorm 18 9 0.973 0.693 0.024" in " ".join(files["console.txt"].decode().split())
+
+
+def test_what_holds_for_several_models_is_told_once():
+    """Console and Markdown tell a note on all models once, beside the comparison, and one on a model with that one."""
+    whole = measured()
+    prompts, failed = replace(whole.prompts, windows=9), Failure("metric", "broken", "a-plugin 1", "no")
+    four = [
+        replace(whole, model=replace(whole.model, name=name, notes=notes), prompts=prompts, failures=(failed,))
+        for name, notes in (("one", ()), ("two", ("own note",)), ("three", ()), ("four", ()))
+    ]
+    files = made(*four, only={"console", "markdown"})
+    for name, shared, end in (
+        ("console.txt", "All models, view paper", "Verdicts"),
+        ("report.md", "# Anisotropy profiles of 4 models", "## Model one"),
+    ):
+        text = " ".join(files[name].decode().split())
+        split = "Long documents were split: 5 documents make 9 windows."
+        assert text.count(split) == 1
+        assert re.search(rf"{shared}.* all 4 models: .*{split}.*{end}", text)
+        assert re.search(r"two .*Own note\..* three ", text)
+        assert text.count("all 4 models: Metric broken (a-plugin 1): no.") == 1
 
 
 def test_runs_of_one_model_get_distinct_names():

@@ -1,7 +1,7 @@
 """The reporter `console`: tables and verdicts as plain text, 80 columns wide, without colour codes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.box import Box
@@ -30,18 +30,23 @@ def render(report: Report) -> Iterator[ReportFile]:
     console = Console(
         file=out, width=WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False, highlight=False
     )
-    for profile, label in zip(report.profiles, labels(report.profiles), strict=True):
-        _profile(console, profile, label)
-    if len(report.profiles) > 1:
-        _comparison(console, report.profiles)
+    profiles, named = report.profiles, labels(report.profiles)
+    cautions = words.cautions(profiles, named)
+    for profile, label in zip(profiles, named, strict=True):
+        _profile(console, profile, label, cautions.get((label,), ()))
+    if len(profiles) > 1:
+        _comparison(console, profiles)
+        for models, said in cautions.items():
+            if len(models) > 1:
+                _paragraph(console, f"{words.whom(models, len(profiles))}: {' '.join(said)}", "- ")
     _verdicts(console, report)
-    for failed in report.failures:
-        _paragraph(console, f"Failed: {words.failure(failed)}", "! ")
+    for failed in words.failures(report, named):
+        _paragraph(console, f"Failed: {failed}", "! ")
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     yield ReportFile("console.txt", ("\n".join(lines).strip("\n") + "\n").encode(), show=True)
 
 
-def _profile(console: Console, profile: Profile, label: str) -> None:
+def _profile(console: Console, profile: Profile, label: str, cautions: Iterable[str]) -> None:
     console.print()
     _paragraph(console, label)
     _pairs(console, words.facts(profile))
@@ -58,7 +63,7 @@ def _profile(console: Console, profile: Profile, label: str) -> None:
     _sparklines(console, profile)
     peaks = list(words.peaks(profile, layers.SHARES))
     _pairs(console, [(f"L* {view}", where) for view, where in peaks] or [("L*", "the share was not measured")])
-    for caution in words.cautions(profile):
+    for caution in cautions:
         _paragraph(console, caution, "- ")
 
 

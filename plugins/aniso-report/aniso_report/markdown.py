@@ -18,6 +18,7 @@ _HOW_TO_READ = (
     "A verdict is worth what its false-positive rate is: a criterion that says supported in half of all false cases "
     "has said nothing."
 )
+_BEFORE = "Before you believe it"
 _ESCAPED = re.compile(r"[\\`*_\[\]#|~]|^[+=-]")
 _ENTITIES = re.compile(r"[&<>$@\"']|:(?=//)|(?<=www)\.")
 """What begins HTML, formulas, mentions and bare links; a backslash does not hold these everywhere."""
@@ -26,17 +27,21 @@ _ENTITIES = re.compile(r"[&<>$@\"']|:(?=//)|(?<=www)\.")
 def render(report: Report) -> Iterator[ReportFile]:
     """Yield report.md; figures are linked where the report's files hold them."""
     names = {file.name for file in report.files}
-    several = len(report.profiles) > 1
-    parts = [f"# {_title(report.profiles)}"]
+    profiles, named = report.profiles, labels(report.profiles)
+    several = len(profiles) > 1
+    cautions = words.cautions(profiles, named)
+    parts = [f"# {_title(profiles)}"]
     if several:
         parts += _picture("comparison of the models", "comparison", names)
-    for profile, label, stem in zip(report.profiles, labels(report.profiles), stems(report.profiles), strict=True):
-        parts += _profile(profile, label if several else "")
+        shared = ((words.whom(models, len(profiles)), said) for models, said in cautions.items() if len(models) > 1)
+        parts += _listed(_BEFORE, (f"{whom}: {' '.join(said)}" for whom, said in shared))
+    for profile, label, stem in zip(profiles, named, stems(profiles), strict=True):
+        parts += _profile(profile, label if several else "", cautions.get((label,), ()))
         start = f"{stem}-" if several else ""
         for kind in ("profile", "spectra", "norms"):
             parts += _picture(kind, f"{start}{kind}", names)
     parts += _verdicts(report.verdicts)
-    parts += _listed("Failed", map(words.failure, report.failures))
+    parts += _listed("Failed", words.failures(report, named))
     parts += ["## How to read this", _HOW_TO_READ]
     if report.made:
         parts.append(f"Made {escaped(report.made)} with aniso.")
@@ -61,12 +66,12 @@ def _title(profiles: Sequence[Profile]) -> str:
     return f"Anisotropy profiles of {len(profiles)} models"
 
 
-def _profile(profile: Profile, heading: str) -> Iterator[str]:
+def _profile(profile: Profile, heading: str, cautions: Iterable[str]) -> Iterator[str]:
     if heading:
         yield f"## Model {escaped(heading)}"
     facts = [("model", short(profile.model.name, 200)), *words.facts(profile), *words.provenance(profile)]
     yield _table(["", ""], [[name, value] for name, value in facts])
-    yield from _listed("Before you believe it", words.cautions(profile))
+    yield from _listed(_BEFORE, cautions)
     peaks = [[view, where] for view, where in words.peaks(profile, layers.SHARES)]
     if peaks:
         yield _table(["view", "L*"], peaks)

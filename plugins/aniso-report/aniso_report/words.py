@@ -1,8 +1,8 @@
 """Profiles in words, shared by console and page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from aniso_core.records import PAPER, Failure, Profile
+from aniso_core.records import PAPER, Failure, Profile, Report
 from aniso_core.text import sentence, short
 from aniso_report import reading
 from aniso_report.reading import RESIDUAL, SHARE
@@ -10,6 +10,7 @@ from aniso_report.reading import RESIDUAL, SHARE
 NOTABLE = 0.05
 """Difference of shares (0..1) from which a note is made."""
 
+_NAMED = 3  # models that a sentence names; of more it gives the number
 _NORMS = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
 _PLACES = {"pre": "before the sublayers", "post": "after the sublayers"}
 
@@ -81,8 +82,52 @@ def peaks(profile: Profile, views: Sequence[tuple[str, str]]) -> Iterator[tuple[
             yield f"{stream}/{tokens}", f"{where}, share {peak.value:.3f}"
 
 
-def cautions(profile: Profile) -> Iterator[str]:
-    """Yield what a reader must know before believing the numbers."""
+def gathered(labels: Sequence[str], said: Iterable[Iterable[str]]) -> dict[tuple[str, ...], list[str]]:
+    """Return what is said of each model by the models that it is said of, each sentence once, those of most first."""
+    models: dict[str, list[str]] = {}
+    for label, sentences in zip(labels, said, strict=True):
+        for each in dict.fromkeys(sentences):
+            models.setdefault(each, []).append(label)
+    found: dict[tuple[str, ...], list[str]] = {}
+    for each, some in models.items():
+        found.setdefault(tuple(some), []).append(each)
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))
+
+
+def whom(models: Sequence[str], count: int) -> str:
+    """Return which of `count` models a sentence is about, as in `12 of 22 models (a, b, c, …)`."""
+    if len(models) == count > _NAMED:
+        return f"all {count} models"
+    named = ", ".join(models[:_NAMED])
+    return named if len(models) <= _NAMED else f"{len(models)} of {count} models ({named}, …)"
+
+
+def cautions(profiles: Sequence[Profile], labels: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """Return what a reader must know before believing the numbers, by the models that it holds for."""
+    return gathered(labels, map(_cautions, profiles))
+
+
+def failure(failed: Failure) -> str:
+    """Return one sentence about a plugin's part that failed, or a run that was left out."""
+    if failed.kind == "run":  # the reason names it
+        return sentence(short(f"run left out: {failed.reason}", 400))
+    return sentence(f"{failed.kind} {short(failed.name)} ({short(failed.distribution)}): {short(failed.reason, 300)}")
+
+
+def failures(report: Report, labels: Sequence[str]) -> list[str]:
+    """Return what failed, each once; with several models, in which of them a metric did."""
+    profiles, count = report.profiles, len(report.profiles)
+    if count == 1:
+        return [failure(failed) for failed in report.failures]
+    measured = {failed for profile in profiles for failed in profile.failures}
+    of_models = gathered(labels, (map(failure, profile.failures) for profile in profiles))
+    return [
+        *(failure(failed) for failed in report.failures if failed not in measured),
+        *(f"{whom(models, count)}: {each}" for models, some in of_models.items() for each in some),
+    ]
+
+
+def _cautions(profile: Profile) -> Iterator[str]:
     yield from _first_token_note(profile)
     yield from _final_norm_note(profile)
     prompts, model = profile.prompts, profile.model
@@ -100,11 +145,6 @@ def cautions(profile: Profile) -> Iterator[str]:
         yield f"Long documents were split: {prompts.documents:,} documents make {prompts.windows:,} windows."
     for note in model.notes:
         yield sentence(short(note, 300))
-
-
-def failure(failed: Failure) -> str:
-    """Return one sentence about a plugin's part that failed."""
-    return sentence(f"{failed.kind} {short(failed.name)} ({short(failed.distribution)}): {short(failed.reason, 300)}")
 
 
 def _first_token_note(profile: Profile) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """Everything that the page shows, in the order in which it shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
 
-from aniso_core.records import Failure, Profile, Report, Verdict
-from aniso_core.text import sentence, short
+from aniso_core.records import Profile, Report, Verdict
+from aniso_core.text import short
 from aniso_report import layers, reading, words
 from aniso_report.figures.looks import SERIES
 from aniso_report.html import answers as asked
@@ -22,18 +22,20 @@ from aniso_report.names import family, labels, order, step
 from aniso_report.reading import peak_sets
 
 _MOST_RECORDS = 24
-"""Models whose record the page holds in full."""
+"""Models whose record the page holds in full, and groups of models whose cautions it tells."""
+
+
+Said = tuple[str, list[str]]
+"""Models in words, and sentences that hold for them."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one model's numbers rest on: facts and provenance as pairs, cautions and remarks as sentences, its table."""
+    """What one model's numbers rest on: facts and provenance as pairs, and its table."""
 
     label: str
     facts: list[tuple[str, str]]
     provenance: list[tuple[str, str]]
-    cautions: list[str]
-    remarks: list[str]
     command: str
     published: bool
     table: list[Column]
@@ -55,10 +57,12 @@ class Content:
     rows: list[Row]
     trajectories: list[Trajectory]
     pairs: list[Answer]
+    cautions: list[Said]
     claims: list[Claim]
     tests: int
     untested: list[tuple[str, str]]
     failures: list[str]
+    remarks: list[Said]
     overview: Any
     comparison: Any
     drawn: int
@@ -77,6 +81,8 @@ def content(report: Report) -> Content:
     several = len(profiles) > 1
     first = profiles[0] if profiles else None
     shown = [profiles[i] for i in order(named)], [named[i] for i in order(named)]
+    cautions = _said(words.cautions(*shown), len(profiles))
+    remarks = words.gathered(shown[1], (map(words.failure, profile.remarks) for profile in shown[0]))
     return Content(
         title=_title(named),
         subtitle=_subtitle(first) if first and not several else "",
@@ -84,15 +90,17 @@ def content(report: Report) -> Content:
         several=several,
         sweep=_is_sweep(named),
         count=len(profiles),
-        limits=list(_limits(report)),
+        limits=_limits(report, len(cautions)),
         answers=asked.answers(first, verdicts) if first and not several else [],
         rows=[asked.row(p, verdicts, label) for p, label in zip(*shown, strict=True)] if several else [],
         trajectories=list(trajectories(profiles, named, verdicts)),
         pairs=differ.pairs(profiles, named, verdicts) if several else [],
+        cautions=cautions[:_MOST_RECORDS],
         claims=claimed.claims(report, named),
         tests=sum(map(_stands_alone, verdicts)),
         untested=claimed.untested(verdicts),
-        failures=[_failure(failed) for failed in report.failures],
+        failures=words.failures(report, named),
+        remarks=_said(remarks, len(profiles)),
         overview=_overview(first, report) if first else None,
         comparison=_comparison(profiles, named) if several else None,
         drawn=len(_spread(named)),
@@ -127,7 +135,11 @@ def _subtitle(profile: Profile) -> str:
     return " · ".join(facts[name] for name in ("norm", "size", "text", "dtype") if name in facts)
 
 
-def _limits(report: Report) -> list[str]:
+def _said(by_models: Mapping[tuple[str, ...], list[str]], count: int) -> list[Said]:
+    return [(words.whom(models, count), sentences) for models, sentences in by_models.items()]
+
+
+def _limits(report: Report, noted: int) -> list[str]:
     """Return what the page leaves out because there is too much of it."""
     number, said = len(report.profiles), []
     if number > MOST_WHOLE:
@@ -137,6 +149,8 @@ def _limits(report: Report) -> list[str]:
         )
     if (pairs := comb(number, 2)) > differ.MOST_PAIRS:
         said.append(f"Of {pairs:,} pairs of models the first {differ.MOST_PAIRS} are told in words.")
+    if noted > _MOST_RECORDS:
+        said.append(f"Of notes on {noted} models or groups of models the first {_MOST_RECORDS} are told.")
     if number > _MOST_RECORDS:
         said.append(f"The records of the first {_MOST_RECORDS} models are shown; each run directory has its own.")
     return said
@@ -161,14 +175,11 @@ def _spread(named: Sequence[str]) -> list[int]:
 
 def _record(profile: Profile, label: str, command: str) -> Record:
     facts = [("model", short(profile.model.name, 200)), *words.facts(profile)]
-    remarks = [words.failure(remark) for remark in profile.remarks]
     provenance = [*words.provenance(profile), *_more(profile)]
     return Record(
         label,
         facts,
         provenance,
-        list(words.cautions(profile)),
-        remarks,
         short(command, 1000),
         profile.model.source == "published",
         layers.columns(profile),
@@ -187,12 +198,6 @@ def _stands_alone(verdict: Verdict) -> bool:
     """Return whether a verdict is that of a test which is not corrected for others."""
     judged = verdict.criterion == "rigorous" and verdict.outcome not in {"not_testable", "descriptive"}
     return judged and verdict.p_adjusted is None
-
-
-def _failure(failed: Failure) -> str:
-    if failed.kind == "run":  # the reason names it
-        return sentence(short(f"left out: {failed.reason}", 400))
-    return words.failure(failed)
 
 
 def _padded(commands: Sequence[str], number: int) -> list[str]:
