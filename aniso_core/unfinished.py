@@ -26,10 +26,11 @@ _ASKED, _LOCK = "asked.json", "lock"
 _KEPT = 2
 _EVERY = 60.0  # seconds between states
 _SHARE = 20.0  # times what storing one takes
-_IN_FULL, _BY_NAME = 4, 3  # of many differences so many are told, and so many more are named
+_IN_FULL, _BY_NAME = 4, 3  # differences that fit a sentence: so many with both sides, so many more by name
 
-NAMES = {"texts": "prompts"}
-"""What a checksum, by the name that it goes by among what a result depends on, is of in words, which may change."""
+DESCRIBED_BY = {"texts": "prompts"}
+"""Checksums among what a result depends on, each with the entry that says in words what it is of. The words may differ
+where the checksum does not: a file of the same texts may have another name."""
 
 
 class Unfinished:
@@ -218,12 +219,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], words: tuple[
     `words` say which of two is which.
     """
     names = dict.fromkeys((*now, *before))
-    other = [name for name in names if before.get(name) != now.get(name) and name not in NAMES.values()]
+    differing = [name for name in names if before.get(name) != now.get(name) and name not in DESCRIBED_BY.values()]
     told = []
-    for name in other[:_IN_FULL]:
+    for name in differing[:_IN_FULL]:
         then, today = _shown(name, before, now)
         told.append(f"{name} ({words[0]} {then}, {words[1]} {today})")
-    named, more = other[_IN_FULL:][:_BY_NAME], len(other) - _IN_FULL - _BY_NAME
+    named, more = differing[_IN_FULL:][:_BY_NAME], len(differing) - _IN_FULL - _BY_NAME
     if named:
         told.append(f"also {', '.join(named)}" + (f" and {more} more" if more > 0 else ""))
     return "; ".join(told)
@@ -236,7 +237,7 @@ def _shown(name: str, *sides: Mapping[str, Any]) -> Iterator[str]:
         lacking = [[each for each in one if each not in other] for one, other in (values, values[::-1])]
         values = lacking if any(lacking) else values
     for value, side in zip(values, sides, strict=True):
-        described = side.get(NAMES.get(name, ""))
+        described = side.get(DESCRIBED_BY.get(name, ""))
         yield f"{short(described)}, SHA-256 {_words(value)}" if described else _words(value)
 
 

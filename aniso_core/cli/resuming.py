@@ -23,7 +23,7 @@ from aniso_core.sources import on_disk
 from aniso_core.store import Judged
 from aniso_core.text import visible
 from aniso_core.tokens import Document, texts_sha256
-from aniso_core.unfinished import NAMES, Unfinished, differences
+from aniso_core.unfinished import DESCRIBED_BY, Unfinished, differences
 from aniso_core.working import as_opened, facts
 
 OPENING = tuple(field.name for field in fields(ModelRequest))
@@ -72,7 +72,7 @@ class Request:
             "model": model,
             "revision": chosen["revision"],
             "texts": texts_sha256(self.documents),
-            NAMES["texts"]: f"{count} document{'s' * (count != 1)} of {self.texts}",
+            DESCRIBED_BY["texts"]: f"{count} document{'s' * (count != 1)} of {self.texts}",
             "stream": plan.streams and sorted(plan.streams),
             "tokens": plan.tokens,
             "metric": [metric.name for metric in plan.metrics],
