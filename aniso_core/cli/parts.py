@@ -4,7 +4,6 @@ import atexit
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import reduce
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,7 +80,13 @@ def measuring(resume: str) -> Callable[[F], F]:
         ),
         click.option("--json", "as_json", is_flag=True, help="Write the run's path, model and verdicts as JSON."),
     )
-    return lambda function: reduce(lambda done, option: option(done), reversed(options), function)
+
+    def decorated(function: F) -> F:
+        for option in reversed(options):  # what is applied last stands first in the help
+            function = option(function)
+        return function
+
+    return decorated
 
 
 def tell_standing(

@@ -205,7 +205,7 @@ def requested(known: Registry, chosen: Mapping[str, Any]) -> Request:
         seed=chosen["seed"],
     )
     executor = find_executor(known, chosen["executor"], chosen["executor_options"])
-    hypotheses = [known.hypothesis(name) for name in dict.fromkeys(chosen["hypotheses"]) or known.names("hypothesis")]
+    hypotheses = runs.choose(known, chosen["hypotheses"])
     reporters, styles = find_reporters(known, chosen["reporters"]), find_style(chosen["styles"])
     registered = prereg.read(chosen["prereg"]) if chosen["prereg"] is not None else None
     prompts_name, documents = find_prompts(known, chosen["prompts"], chosen["encoding"])
