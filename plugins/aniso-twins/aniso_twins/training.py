@@ -114,7 +114,7 @@ class _Run:
         recipe, kept = self.plan.recipe, set(self.plan.recipe.grid())
         sequences = torch.from_numpy(self.corpus.train)
         order = data_order(len(sequences), recipe.steps, recipe.batch, self.plan.seed)
-        if self.training.step == 0 and 0 in kept:
+        if self.training.step == 0:
             self._keep("step0", "step 0")
         losses: list[float] = []
         for step in range(self.training.step + 1, recipe.steps + 1):
@@ -124,7 +124,7 @@ class _Run:
             if not math.isfinite(loss + gradient):
                 what = "training loss" if not math.isfinite(loss) else "gradient"
                 return self._diverged(step, f"the {what} of step {step} is not finite")
-            if step not in kept and step % recipe.check and step != recipe.steps:
+            if step not in kept and step % recipe.check:
                 continue
             held_out = held_out_loss(self.model, self.corpus.held_out[::CURVE_STRIDE])
             point = Point(step, float(np.mean(losses)), held_out)
@@ -201,8 +201,8 @@ class _Run:
 
     def _sweep(self) -> None:
         """Remove what a killed process left: files under other names, and checkpoints beyond the stored state."""
-        kept = {f"step{step}" for step in self.plan.recipe.grid() if 0 < step <= self.training.step}
-        kept |= {"step0"} if self.training.step else set()
+        reached = self.training.step
+        kept = {f"step{step}" for step in self.plan.recipe.grid() if step <= reached} if reached else set()
         kept |= {MATCHED} if self.training.matched_at is not None else set()
         for path in self.folder.iterdir():
             # What is called otherwise is somebody else's.
