@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from aniso_core.contracts import Adapter, ModelRequest, Preset, Probe
+from aniso_core.contracts import Adapter, ModelRequest, Preset, Probe, later
 from aniso_core.hookspecs import hookimpl
 
 _HERE = Path(__file__).parent
@@ -17,12 +17,8 @@ PRESETS = tuple(
     Preset(f"tiny-{norm}", str(_HERE / "tiny" / norm), summary=_SAID, bundled=True) for norm in ("layernorm", "rmsnorm")
 )
 
-
-def register() -> None:
-    """Teach transformers the architecture of twins."""
-    from aniso_twins import model
-
-    model.register()
+register = later("aniso_twins.model", "register")
+"""Function that teaches transformers the architecture of twins."""
 
 
 @hookimpl

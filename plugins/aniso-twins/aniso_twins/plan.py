@@ -9,6 +9,7 @@ import msgspec
 from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.text import visible
+from aniso_core.unfinished import differences
 from aniso_twins.recipe import Point
 
 RECORD = "training.json"
@@ -56,7 +57,7 @@ class Plan:
         return f"{self.recipe.blocks}x{self.recipe.width}-seed{self.seed}-{self.norm}"
 
     def twin(self, where: str) -> str:
-        """Return what twins have in common at a step or a loss: all of the plan but the norm."""
+        """Return what twins have in common at a step or a loss: all of the plan that weights come of, but the norm."""
         recipe = self.recipe
         rounded = ", in bfloat16" if recipe.bfloat16 else ""
         return (
@@ -118,26 +119,16 @@ def begun(folder: Path, plan: Plan) -> Training | None:
     if not path.exists():
         return None
     training = decode(path.read_bytes(), path)
-    differing = _differences(training.plan, plan)
-    if differing:
+    if other := differences(_asked(training.plan), _asked(plan)):
         message = (
-            f"{visible(folder)} was begun with {' and '.join(differing)}; give the options and texts that it was begun "
-            "with, or another --out."
+            f"{visible(folder)} was begun with something else: {other}. Ask for what it was begun with, or name "
+            "another --out."
         )
         raise AnisoError(message)
     return training
 
 
-def _differences(old: Plan, new: Plan) -> list[str]:
-    """Return what differs, as in `--steps 956 (now 500)`."""
-    texts = [f"texts of SHA-256 {old.corpus_sha256[:12]} (now {new.corpus_sha256[:12]})"]
-    one, other = ({"norm": plan.norm, "seed": plan.seed, **asdict(plan.recipe)} for plan in (old, new))
-    return texts * (old.corpus_sha256 != new.corpus_sha256) + [
-        f"--{name.replace('_', '-')} {_said(one[name])} (now {_said(other[name])})"
-        for name in one
-        if one[name] != other[name]
-    ]
-
-
-def _said(value: object) -> str:
-    return "not given" if value is None or value is False else str(value)
+def _asked(plan: Plan) -> dict[str, object]:
+    """Return what a training goes by, by option."""
+    options = {"norm": plan.norm, "seed": plan.seed, **asdict(plan.recipe)}
+    return {"texts": plan.corpus_sha256} | {f"--{name.replace('_', '-')}": value for name, value in options.items()}
