@@ -231,6 +231,26 @@ def test_resuming_with_anything_else_is_refused(texts, tmp_path, capsys):
     assert record(tmp_path / "out" / "2x16-seed0-rmsnorm") == before
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("width", 24, "a multiple of 8 times the heads, since positions turn a quarter of a head, got 24 for 2"),
+        ("vocabulary", 256, "a vocabulary of 257 or more, each byte and the end of a text, got 256"),
+        ("checkpoints", 1, "wanted 2 checkpoints or more, got 1"),
+        ("steps", 0, "argument --steps: wanted a whole number from 1, got 0"),
+        ("check", "x", "argument --check: wanted a whole number from 1, got x"),
+        ("rate", "x", "argument --rate: wanted a number above 0, got x"),
+        ("until_loss", "inf", "argument --until-loss: wanted a number above 0, got inf"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(option, value, said, tmp_path, capsys):
+    """An option that no model or training can have is said with what was wanted, before a text is read."""
+    with pytest.raises(SystemExit, match="2"):
+        trained(tmp_path / "absent", tmp_path / "out", **{option: value})
+    assert said in capsys.readouterr().err
+    assert listing(tmp_path) == []
+
+
 def test_two_processes_do_not_train_one_twin(texts, tmp_path, capsys):
     """A training that another process is at is refused; the lock is of its folder alone and leaves no file."""
     folder = tmp_path / "2x16-seed0-rmsnorm"

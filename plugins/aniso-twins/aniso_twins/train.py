@@ -10,6 +10,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -25,6 +26,17 @@ from aniso_twins.training import train
 
 _BYTES = 257
 """Entries of the smallest vocabulary: each byte, and the end of a text."""
+
+_COUNTS = (
+    ("blocks", 8, "blocks of the model"),
+    ("width", 128, "width of its states"),
+    ("heads", 4, "heads of a block"),
+    ("batch", BATCH, "sequences of 256 tokens a step"),
+    ("check", 50, "steps between looks at the held-out loss"),
+    ("checkpoints", 12, "steps whose weights are kept at most: 0, powers of two, the end"),
+    ("threads", 1, "threads of the processor"),
+)
+"""Options that are a number, with their defaults and what they count."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,44 +117,42 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--norm", nargs="+", choices=NORMS, default=list(NORMS), help="default: all five")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], help="of weights and data order")
-    sized = {"blocks": 8, "width": 128, "heads": 4, "batch": BATCH, "check": 50, "checkpoints": 12, "threads": 1}
-    said = {"batch": "sequences of 256 tokens a step", "check": "steps between looks at the held-out loss"}
-    said["checkpoints"] = "steps whose weights are kept at most: 0, powers of two, the end"
-    for name, default in sized.items():
-        told = f"{said.get(name, 'number')} (default {default})".removeprefix("number ")
-        parser.add_argument(f"--{name}", type=_positive, default=default, help=told)
-    parser.add_argument("--steps", type=_positive, help="default: one pass over the texts")
+    for name, default, said in _COUNTS:
+        parser.add_argument(f"--{name}", type=_count, default=default, help=f"{said} (default {default})")
+    parser.add_argument("--steps", type=_count, help="default: one pass over the texts")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY, help=f"default {VOCABULARY}")
-    parser.add_argument("--rate", type=_rate, default=PEAK_RATE, help=f"peak learning rate (default {PEAK_RATE:g})")
+    rate = f"peak learning rate (default {PEAK_RATE:g})"
+    parser.add_argument("--rate", type=_above_zero, default=PEAK_RATE, help=rate)
     parser.add_argument(
-        "--until-loss", type=float, help="keep the first look at this held-out loss or less as `matched`"
+        "--until-loss", type=_above_zero, help="keep the first look at this held-out loss or less as `matched`"
     )
     parser.add_argument("--bfloat16", action="store_true", help="round checkpoints to bfloat16, half the disk")
     parser.add_argument("--device", help="cpu or cuda:N (default: a GPU if there is one)")
     given = parser.parse_args(arguments)
-    if given.width % (8 * given.heads):
-        parser.error("wanted a width that is a multiple of 8 times the heads, as positions turn a quarter of a head")
-    if given.vocabulary < _BYTES:
-        parser.error(f"wanted a vocabulary of {_BYTES} or more: each byte, and the end of a text")
+    width, heads, vocabulary = given.width, given.heads, given.vocabulary
+    if width % (8 * heads):
+        why = "since positions turn a quarter of a head"
+        parser.error(f"wanted a width that is a multiple of 8 times the heads, {why}, got {width} for {heads}")
+    if vocabulary < _BYTES:
+        parser.error(f"wanted a vocabulary of {_BYTES} or more, each byte and the end of a text, got {vocabulary}")
     if given.checkpoints < 2:  # noqa: PLR2004 - the first step and the last
-        parser.error("wanted 2 checkpoints or more")
+        parser.error(f"wanted 2 checkpoints or more, got {given.checkpoints}")
     return given
 
 
-def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        message = f"wanted a number above 0, got {text}"
-        raise argparse.ArgumentTypeError(message)
-    return number
+def _above_zero(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    message = f"wanted a number above 0, got {text}"
+    raise argparse.ArgumentTypeError(message)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        message = f"wanted 1 or more, got {text}"
-        raise argparse.ArgumentTypeError(message)
-    return number
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text):
+        return int(text)
+    message = f"wanted a whole number from 1, got {text}"
+    raise argparse.ArgumentTypeError(message)
 
 
 if __name__ == "__main__":
