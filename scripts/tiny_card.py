@@ -14,7 +14,7 @@ from aniso_twins.corpus import VOCABULARY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aniso_twins.recipe import Point
+    from aniso_twins.learning import Point
 
 TABLE_ROWS = 10
 

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from aniso_twins.corpus import CONTEXT, VOCABULARY
-from aniso_twins.recipe import (
+from aniso_twins.learning import (
     BATCH,
     BETAS,
     CLIP,

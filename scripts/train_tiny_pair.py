@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM
 
 from aniso_twins import texts
 from aniso_twins.corpus import SEED, VOCABULARY, Corpus, build_corpus, read_books
-from aniso_twins.recipe import held_out_loss, write_model
+from aniso_twins.learning import held_out_loss, write_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

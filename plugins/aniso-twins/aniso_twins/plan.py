@@ -10,7 +10,7 @@ from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.text import visible
 from aniso_core.unfinished import differences
-from aniso_twins.recipe import Point
+from aniso_twins.learning import Point
 
 RECORD = "training.json"
 

@@ -19,9 +19,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from aniso_core.errors import AnisoError
 from aniso_twins.corpus import SEED, VOCABULARY, build_corpus, find_books
+from aniso_twins.learning import BATCH, PEAK_RATE
 from aniso_twins.norms import NORMS
 from aniso_twins.plan import Plan, Recipe, Training, begun
-from aniso_twins.recipe import BATCH, PEAK_RATE
 from aniso_twins.training import train
 
 _BYTES = 257

@@ -30,9 +30,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.text import visible
 from aniso_twins import plan as plans
 from aniso_twins.corpus import CONTEXT, END_ID, Corpus
-from aniso_twins.model import GPTNeoXTwinConfig, GPTNeoXTwinForCausalLM
-from aniso_twins.plan import Plan, Training
-from aniso_twins.recipe import (
+from aniso_twins.learning import (
     BETAS,
     CLIP,
     CURVE_STRIDE,
@@ -45,6 +43,8 @@ from aniso_twins.recipe import (
     token_loss,
     write_model,
 )
+from aniso_twins.model import GPTNeoXTwinConfig, GPTNeoXTwinForCausalLM
+from aniso_twins.plan import Plan, Training
 
 EXPLODED = 1.0
 STATE, MATCHED = "state.pt", "matched"
