@@ -75,8 +75,8 @@ def _make(name: str, corpus: Corpus, arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     chosen = {"passes": arguments.passes, "seed": arguments.seed}
     if arguments.checkpoints:
-        steps = arguments.checkpoints / f"tiny-{name}"
-        train(name, corpus.train, corpus.held_out, **chosen, keep=partial(keep, corpus, steps))
+        folder = arguments.checkpoints / f"tiny-{name}"
+        train(name, corpus.train, corpus.held_out, **chosen, keep=partial(keep, corpus, folder))
         return
     started = time.monotonic()
     model, curve = train(name, corpus.train, corpus.held_out, **chosen)
