@@ -90,7 +90,7 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str,
         raise AnisoError(message)
     if folder is not None:
         store.refuse_existing(folder)
-    read, profiles, unread = (runs, find_profiles(known, runs), []) if single else _readable(known, runs)
+    readable, profiles, unread = (runs, find_profiles(known, runs), []) if single else _readable(known, runs)
     _note_differences(profiles)
     if single:
         judged = store.load_judged(Path(runs[0]))
@@ -104,10 +104,10 @@ def report(runs: tuple[str, ...], reporters: tuple[str, ...], styles: tuple[str,
         judged = engine.judge(hypotheses, profiles, owners=known.owners("hypothesis"))
         tell_remarks(judged.remarks)
         records, failures = [], [*unread, *(f for measured in profiles for f in measured.failures), *judged.failures]
-        when, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in read]
+        when, commands = datetime.now(UTC).isoformat(timespec="seconds"), [_command(run) for run in readable]
     verdicts = judged.verdicts
-    told = about(known, profiles, verdicts)
-    given = Report(profiles, verdicts, records, failures, when, told, commands, style, sheets)
+    described = about(known, profiles, verdicts)
+    given = Report(profiles, verdicts, records, failures, when, described, commands, style, sheets)
     asked = find_reporters(known, reporters)
     made = draw(asked, given, known)
     store.write_report(target, made.files)
