@@ -48,11 +48,11 @@ NOTE = """\
 metrics, {states} states, each stored after a shard of {shard} tokens; killed with SIGKILL, then called again until it
 was done, and compared with a run that nobody disturbed. The same means that every file of the run directory has the
 same bytes, start and duration apart, and that nothing else was left beside it. At random: killed at a time drawn evenly
-over the whole run ({seconds:.1f} s once everything is loaded), {again} of these a second time. Before file operations:
-killed before each file or folder that is opened to be written, renamed or removed, one after the other. Fresh
-processes: a Python of its own for each attempt, killed at random once there is a state. At once: {together} processes
-started together on one run directory, without a kill; each ended done or with the sentence that another process is
-measuring. The other columns say where the first kill fell."""
+over the whole run ({seconds:.1f} s once everything is loaded), and at another where the run ended before; {again} of
+these a second time. Before file operations: killed before each file or folder that is opened to be written, renamed or
+removed, one after the other. Fresh processes: a Python of its own for each attempt, killed at random once there is a
+state. At once: {together} processes started together on one run directory, without a kill; each ended done or with the
+sentence that another process is measuring. The other columns say where the first kill fell."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,10 @@ def at_random(server: Server, count: int, again: int) -> list[Outcome]:
     outcomes = []
     for number in range(count):
         with emptied(server.folder):
-            kills = int(server.ran(None, after=rng.uniform(0, server.seconds)) == -signal.SIGKILL)
-            where = place(server.folder)
+            # A run that ended before its time was killed at no point of it, so another time is drawn.
+            while server.ran(None, after=rng.uniform(0, server.seconds)) != -signal.SIGKILL:
+                shutil.rmtree(server.folder / _RUN)
+            kills, where = 1, place(server.folder)
             if number < again:
                 kills += server.ran(None, after=rng.uniform(0, server.seconds)) == -signal.SIGKILL
             outcomes.append(server.finish(where, kills))
@@ -184,16 +186,23 @@ def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
     outcomes = []
     for _ in range(count):
         with emptied(server.folder):
-            with subprocess.Popen(begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
-                while process.poll() is None and not list(server.folder.glob(f"*{UNFINISHED}/state-*")):
-                    time.sleep(0.01)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0, server.seconds))
-                process.kill()
-            where, kills = place(server.folder), int(process.returncode == -signal.SIGKILL)
+            while _ended_fresh(begin, server.folder, rng.uniform(0, server.seconds)) != -signal.SIGKILL:
+                shutil.rmtree(server.folder / _RUN)
+            where = place(server.folder)
             subprocess.run(begin, check=True, capture_output=True)  # noqa: S603 - our own command
-            outcomes.append(server.finish(where, kills))
+            outcomes.append(server.finish(where, 1))
     return outcomes
+
+
+def _ended_fresh(command: Sequence[str], folder: Path, after: float) -> int:
+    """Return how a process of its own ended, killed so many seconds after it stored a state if it takes longer."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        while process.poll() is None and not list(folder.glob(f"*{UNFINISHED}/state-*")):
+            time.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after)
+        process.kill()
+    return process.returncode
 
 
 def at_once(server: Server, count: int) -> Outcome:
