@@ -310,7 +310,7 @@ def test_models_differ_where_their_documents_do(token_sets, said):
         number = 7 if tokens in token_sets else 0
         assert f"told apart at {number} of 7 depths" in told
         assert f"other at {number}; they are furthest apart" in told
-        assert told.endswith("by 0.010." if number else "by 0.000.")
+        assert told.endswith("by 0.010." if number else "by less than 0.001.")
 
 
 def test_rounding_is_no_difference():
@@ -340,13 +340,23 @@ def test_models_without_a_document_in_common_are_not_tested():
     assert answer.why[-1] == "The documents that both read do not allow a test of the share."
 
 
+def test_of_many_checkpoints_the_ends_of_trainings_are_compared():
+    """Of checkpoints the last and first of each training make the pairs, of other models the first ten are told."""
+    names = [f"{model}@step{step}" for model in ("a", "b") for step in (0, 1, 16, 2)]
+    pairs = [(names[i], names[j]) for i, j in differ.told(names)]
+    ends = ("a@step16", "b@step16", "a@step0", "b@step0")
+    assert pairs == list(itertools.combinations(ends, 2))
+    assert differ.told(names[:5]) == list(itertools.combinations(range(5), 2))
+    assert differ.told([*names, "c"]) == list(itertools.combinations(range(9), 2))[:10]
+
+
 def test_what_is_left_out_of_a_large_comparison_is_said():
     """Of more pairs than are told the page gives the number, and of a picture of some models how many these are."""
     text = pages.Page(pages.drawn(pages.sweep())).text
-    assert "Of 36 pairs of models the first 10 are told in words." in text
+    assert "Of 36 pairs of models the page tells 1 in words." in text
     assert "before the final norm, of 5 of 9 models" in text
     text = pages.Page(pages.drawn(pages.two())).text
-    assert "pairs of models the first" not in text
+    assert "pairs of models the page tells" not in text
     assert " of 2 models" not in text
 
 

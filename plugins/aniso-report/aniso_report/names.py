@@ -19,9 +19,15 @@ def stems(profiles: Sequence[Profile]) -> list[str]:
 
 def order(labels: Sequence[str]) -> list[int]:
     """Return the models in the order of their checkpoints, where all are checkpoints; else as they were given."""
-    steps = [step(label) for label in labels]
     numbers = range(len(labels))
-    return list(numbers) if None in steps else sorted(numbers, key=lambda i: (family(labels[i]), steps[i] or 0))
+    if not are_checkpoints(labels):
+        return list(numbers)
+    return sorted(numbers, key=lambda i: (family(labels[i]), step(labels[i]) or 0))
+
+
+def are_checkpoints(labels: Sequence[str]) -> bool:
+    """Return whether several models are checkpoints all of them."""
+    return len(labels) > 1 and None not in {step(label) for label in labels}
 
 
 def step(label: str) -> int | None:

@@ -18,7 +18,7 @@ from aniso_report.html.data import MOST_WHOLE, briefly, data
 from aniso_report.html.sources import Source, sources, versions
 from aniso_report.html.training import Trajectory, trajectories
 from aniso_report.layers import Column
-from aniso_report.names import family, labels, order, step
+from aniso_report.names import are_checkpoints, family, labels, order
 from aniso_report.reading import peak_sets
 
 _MOST_RECORDS = 24
@@ -88,7 +88,7 @@ def content(report: Report) -> Content:
         subtitle=_subtitle(first) if first and not several else "",
         made=short(report.made),
         several=several,
-        sweep=_is_sweep(named),
+        sweep=are_checkpoints(named),
         count=len(profiles),
         limits=_limits(report, len(cautions)),
         answers=asked.answers(first, verdicts) if first and not several else [],
@@ -122,12 +122,8 @@ def _title(named: Sequence[str]) -> str:
     if len(named) == 2:  # noqa: PLR2004 - two names fit a title
         return f"Anisotropy profiles of {named[0]} and {named[1]}"
     families = {family(label) for label in named}
-    what = f"checkpoints of {families.pop()}" if _is_sweep(named) and len(families) == 1 else "models"
+    what = f"checkpoints of {families.pop()}" if are_checkpoints(named) and len(families) == 1 else "models"
     return f"Anisotropy profiles of {len(named)} {what}"
-
-
-def _is_sweep(named: Sequence[str]) -> bool:
-    return len(named) > 1 and None not in {step(label) for label in named}
 
 
 def _subtitle(profile: Profile) -> str:
@@ -147,8 +143,9 @@ def _limits(report: Report, noted: int) -> list[str]:
             f"Of {number} models the first {MOST_WHOLE} are here with every metric; of the others the page holds the "
             "share of the first direction alone. `aniso export` gives all numbers."
         )
-    if (pairs := comb(number, 2)) > differ.MOST_PAIRS:
-        said.append(f"Of {pairs:,} pairs of models the first {differ.MOST_PAIRS} are told in words.")
+    told = len(differ.told(labels(report.profiles)))
+    if (pairs := comb(number, 2)) > told:
+        said.append(f"Of {pairs:,} pairs of models the page tells {told} in words.")
     if noted > _MOST_RECORDS:
         said.append(f"Of notes on {noted} models or groups of models the first {_MOST_RECORDS} are told.")
     if number > _MOST_RECORDS:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, groupby, islice
+from math import comb
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from aniso_core.text import names_in, sentence, short
 from aniso_core.words import outcome
 from aniso_report import reading
 from aniso_report.html.answers import NOT_KNOWN, Answer
+from aniso_report.names import are_checkpoints, family, order
 from aniso_report.reading import SHARE
 from aniso_report.words import units
 
@@ -22,13 +24,26 @@ MOST_PAIRS = 10
 """Pairs that are told in words; beyond that the map of all models says more."""
 
 _ALPHA = 0.05
+_LEAST = 0.001
 _ROUNDING = 1e-12  # of the largest difference; less than this at every document is rounding, whatever its t
 
 
 def pairs(profiles: Sequence[Profile], labels: Sequence[str], verdicts: Sequence[Verdict]) -> list[Answer]:
-    """Return for each of the first pairs whether they differ, and in what."""
-    found = islice(combinations(zip(profiles, labels, strict=True), 2), MOST_PAIRS)
-    return [_pair((a, first), (b, second), verdicts) for (a, first), (b, second) in found]
+    """Return for each of the pairs that are told whether they differ, and in what."""
+    return [_pair((profiles[i], labels[i]), (profiles[j], labels[j]), verdicts) for i, j in told(labels)]
+
+
+def told(labels: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs that are told in words: all, or the first where there are many.
+
+    Of many checkpoints these are pairs of the last and first of each training, which say more than two neighbours.
+    """
+    number = len(labels)
+    if comb(number, 2) <= MOST_PAIRS or not are_checkpoints(labels):
+        return list(islice(combinations(range(number), 2), MOST_PAIRS))
+    trainings = [list(own) for _, own in groupby(order(labels), lambda i: family(labels[i]))]
+    ends = dict.fromkeys([own[-1] for own in trainings] + [own[0] for own in trainings])
+    return list(islice(combinations(ends, 2), MOST_PAIRS))
 
 
 def _pair(one: tuple[Profile, str], other: tuple[Profile, str], verdicts: Sequence[Verdict]) -> Answer:
@@ -54,7 +69,7 @@ def _told(tokens: str, found: "_Apart", first: str, second: str) -> str:
         f"{tokens.capitalize()} tokens: the shares are told apart at {found.above + found.below} of {found.states} "
         f"depths (all depths tested at once, paired over {found.units}, level {_ALPHA}); {first} is higher at "
         f"{found.above} of them, {second} at {found.below}; they are furthest apart at depth "
-        f"{found.depth:.2f}, by {found.most:.3f}."
+        f"{found.depth:.2f}, by {f'{found.most:.3f}' if found.most >= _LEAST else f'less than {_LEAST}'}."
     )
 
 
