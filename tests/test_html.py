@@ -455,17 +455,19 @@ def test_a_sweep_shows_how_its_peak_moves():
 
 
 @pytest.mark.parametrize(
-    ("steps", "doubled"),
+    ("steps", "far"),
     [
-        ([0, 1, 2, 4, 8], True),
+        ([0, 1, 2, 4, 8, 16, 32, 64], True),
         ([0, *(2**i for i in range(10)), *range(1000, 144000, 1000)], True),
+        ([0, 8, 64, 512], True),
         ([1000, 2000, 3000, 4000, 5000], False),
         ([0, 10, 20], False),
+        ([0], False),
     ],
 )
-def test_steps_that_double_are_seen(steps, doubled):
-    """Three doublings on end make the axis of steps logarithmic, wherever they are."""
-    assert lineages.doubles(steps) is doubled
+def test_steps_that_reach_far_are_seen(steps, far):
+    """Steps of which the last is fifty times the first make the axis logarithmic."""
+    assert lineages.spread(steps) is far
 
 
 def test_two_hundred_models_fit_on_a_page():

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from aniso_core.records import Curve, Profile, Verdict
 from aniso_report import reading
@@ -12,6 +11,8 @@ from aniso_report.reading import Peak
 
 _FEWEST = 3
 """Checkpoints that make a trajectory."""
+
+_FAR = 50
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,10 @@ def lineages(profiles: Sequence[Profile], labels: Sequence[str], verdicts: Seque
     return found
 
 
-def doubles(steps: Sequence[int]) -> bool:
-    """Return whether steps double somewhere three times on end, as those of a model saved often at the start do."""
-    known = sorted({number for number in steps if number > 0})
-    # Pythia's step 1000 follows 512.
-    twice = [late >= 1.9 * early for early, late in pairwise(known)]
-    return any(all(twice[i : i + 3]) for i in range(len(twice) - 2))
+def spread(steps: Sequence[int]) -> bool:
+    """Return whether steps reach so far that on a linear axis the first ones would lie on each other."""
+    known = [number for number in steps if number > 0]
+    return len(known) > 1 and max(known) >= _FAR * min(known)
 
 
 def _points(members: Sequence[tuple[int, Profile]], tokens: str, verdicts: Sequence[Verdict]) -> list[Point]:

@@ -14,7 +14,7 @@ from aniso_report.figures.looks import TOKEN_SETS, Look
 from aniso_report.figures.media import Medium
 from aniso_report.figures.powers import power
 from aniso_report.figures.sheet import Sheet
-from aniso_report.lineages import Lineage, Point, doubles
+from aniso_report.lineages import Lineage, Point, spread
 
 _CAPTION = "Bars: layers of the 95 % set of L*, one of which holds the largest share. Layer 0: input of block 0."
 _WIDEST = 7.0  # points of a bar
@@ -73,8 +73,8 @@ def _line(look: Look, points: Sequence[Point]) -> dict[str, Any]:
 
 
 def _scale(axes: Axes, steps: Sequence[int]) -> None:
-    """Let the axis of steps be logarithmic where they double, with a place for step 0."""
-    if not doubles(steps):
+    """Let the axis of steps be logarithmic where they reach far, with a place for step 0."""
+    if not spread(steps):
         return
     least = min(number for number in steps if number > 0)
     axes.set_xscale("symlog", linthresh=least, linscale=0.4)
