@@ -1,6 +1,7 @@
 """The executor `ray`: its options, what it does when workers die, and real clusters on this machine."""
 
 import json
+import os
 import random
 import socket
 import subprocess
@@ -333,6 +334,47 @@ main(["profile", "--adapter", "gemma", "--prompts", "library128", "--hypothesis"
     assert "raylet" not in done.stdout + done.stderr
     assert json.loads(done.stdout)["run"] == str(tmp_path / "run")
     assert store.load(tmp_path / "run").remarks == ()
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("when", ["measuring", "starting"])
+def test_a_run_of_ray_that_is_terminated_says_how_it_goes_on(when, tmp_path):
+    """SIGTERM ends it as it ends any run, also while Ray starts: 143, the command that goes on, no word of Ray's."""
+    code = f"""
+import importlib
+import os
+import signal
+from functools import partial
+from aniso_core.api import make_plan
+from aniso_core.cli import main
+from aniso_core.executing import Ahead
+from aniso_core.unfinished import Unfinished
+from aniso_ray.cluster import _ray
+ray, command = _ray(own=True), importlib.import_module("aniso_core.cli.profile")
+command.make_plan, command.Unfinished = partial(make_plan, shard_tokens=600), partial(Unfinished, every=0.0)
+take, node, taken = Ahead.take, ray._private.services.canonicalize_bootstrap_address, []
+def terminated(ahead, batch_tokens):
+    if len(taken) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    taken.append(take(ahead, batch_tokens))
+    return taken[-1]
+def started(*given):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return node(*given)
+if {when!r} == "measuring":
+    Ahead.take = terminated
+else:
+    ray._private.services.canonicalize_bootstrap_address = started
+main(["profile", "--adapter", "gemma", "--prompts", "library128", "--metric", "norm-mean", "--executor", "ray",
+      "--executor-option", "workers=1", "--out", {str(tmp_path / "run")!r}])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 143, done.stderr
+    assert "SIGTERM" not in done.stderr
+    assert "Error" not in done.stderr
+    if when == "measuring":
+        assert "Terminated; what was measured is kept; to go on: aniso profile" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.cluster

@@ -5,8 +5,10 @@ import logging
 import math
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -106,11 +108,13 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     """Be a driver of a cluster; without an address of one that is this process's own."""
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
     try:
-        if address is None:
-            ray.init(address="local", include_dashboard=False, **quiet)
-        else:
+        if address is not None:
             _require_answer(address)
-            ray.init(address=address, **quiet)
+        with _same_stop():
+            if address is None:
+                ray.init(address="local", include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
     except AnisoError:
         raise
     except Exception as error:
@@ -121,6 +125,25 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_stop() -> Iterator[None]:
+    """Put back what SIGTERM does when Ray has started: Ray would show where in C++ it came, and exit as a fault."""
+    if threading.current_thread() is not threading.main_thread():  # Ray, too, leaves it alone there
+        yield
+        return
+    handler, came = signal.getsignal(signal.SIGTERM), False
+    try:
+        yield
+    except SystemExit as stopped:  # of Ray's handler, where the signal came meanwhile
+        came = stopped.code == signal.SIGTERM
+        if not came:
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _require_answer(address: str) -> None:
