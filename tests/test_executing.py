@@ -309,12 +309,19 @@ def test_a_strangers_executor_keeps_the_rules(install):
     ("options", "said"),
     [
         (["--executor", "pol"], "There is no executor 'pol'; the executors are"),
-        (["--executor-option", "workers=2"], "Executor local has no option 'workers=2'; it has none"),
+        (
+            ["--executor-option", "workers=2"],
+            "local has no option 'workers=2'; it has none, and --executor pool or --executor ray takes workers.$",
+        ),
+        (["--executor-option", "wrkrs=2"], "Executor local has no option 'wrkrs=2'; it has none.$"),
         (
             ["--executor", "pool", "--executor-option", "worker=2"],
             "no option 'worker=2'; its options are workers,",
         ),
-        (["--executor", "pool", "--executor-option", "workers"], "no option 'workers'; its options are workers,"),
+        (
+            ["--executor", "pool", "--executor-option", "workers"],
+            "no option 'workers'; its options are workers, each as",
+        ),
         (["--executor", "pool", "--executor-option", "workers=x"], "The executor pool .strangers-thing 1.0. failed"),
     ],
 )

@@ -129,8 +129,13 @@ def find_executor(
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or key not in takes:
-            there = f"its options are {', '.join(nearest_first(key, takes))}" if takes else "it has none"
-            message = f"Executor {item.name} has no option {visible(option)!r}; {there}, each as KEY=VALUE."
+            there = (
+                f"its options are {', '.join(nearest_first(key, takes))}, each as KEY=VALUE" if takes else "it has none"
+            )
+            others = [f"--executor {other.name}" for other in known.items("executor") if key in other.value.options]
+            if others and key not in takes:
+                there += f", and {' or '.join(others)} takes {key}"
+            message = f"Executor {item.name} has no option {visible(option)!r}; {there}."
             raise AnisoError(message)
         given[key] = value
 
