@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -64,6 +65,39 @@ def test_a_port_that_is_no_clusters_is_one_sentence(answer, refused, monkeypatch
         threading.Thread(target=lambda: server.accept()[0].sendall(answer), daemon=True).start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
         refused("--executor", "ray", "--executor-option", f"address={address}", wants=("No cluster of Ray answers at",))
+
+
+def test_auto_is_the_address_that_ray_would_take(refused, monkeypatch):
+    """With `address=auto`, what stands in RAY_ADDRESS is asked like any address."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    refused(
+        "--executor", "ray", "--executor-option", "address=auto", wants=("No cluster of Ray answers at 127.0.0.1:1",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "wanted"),
+    [
+        (
+            "auto",
+            ConnectionError("set the `--address` flag"),
+            "machine .* found none or several; join one with",
+        ),
+        ("ray:1", ConnectionError("Failed."), "answers at ray:1 .ConnectionError: Failed.; `ray status` on its head"),
+        (
+            "ray:1",
+            RuntimeError("Mismatch."),
+            "of Ray at ray:1: RuntimeError: Mismatch; join it with `ray start",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_one_sentence(address, error, wanted):
+    """What Ray fails with comes with what to do here, and never with an option of Ray's own."""
+    said = cluster._unusable(address, error)
+    assert re.search(wanted, said)
+    assert "or leave --executor-option address= out to use this machine alone." in said
+    assert "--address`" not in said
+    assert "this machine: RuntimeError: full; its logs in" in cluster._unusable(None, RuntimeError("full."))
 
 
 def test_a_missing_ray_is_one_sentence(refused, monkeypatch):
@@ -334,6 +368,25 @@ main(["profile", "--adapter", "gemma", "--prompts", "library128", "--hypothesis"
     assert "raylet" not in done.stdout + done.stderr
     assert json.loads(done.stdout)["run"] == str(tmp_path / "run")
     assert store.load(tmp_path / "run").remarks == ()
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["workers=1", "gpus-per-worker=64"], "no room for 1 worker of 64 GPUs on . GPUs? of 1 machine; ask for fewer"),
+        (
+            ["workers=5000", "gpus-per-worker=0"],
+            "no room for 5000 workers of 1 thread on .* cores? of 1 machine; ask",
+        ),
+    ],
+    ids=["GPUs", "cores"],
+)
+def test_what_this_machine_never_has_is_refused_at_once(options, wanted, refused):
+    """On a cluster of its own a run does not wait for cores or GPUs that cannot come."""
+    given = [word for option in options for word in ("--executor-option", option)]
+    refused("--executor", "ray", *given, wants=(wanted,))
 
 
 @pytest.mark.cluster

@@ -22,6 +22,11 @@ _TRIES = 4
 _LEAVE = 10.0  # seconds for threads to notice that their actors are gone
 
 
+def counted(number: float, what: str) -> str:
+    """Return a number with what it counts, as `1 core` or `0.5 GPUs`."""
+    return f"{number:g} {what}{'s' * (number != 1)}"
+
+
 class Measurer:
     """What runs in an actor."""
 
@@ -54,7 +59,7 @@ class Actors:
     def __init__(self, ray: Any, number: int, threads: int, gpus: float) -> None:
         """Start them; they run by the time that there is a job."""
         self.count, self.threads = number, threads
-        self._ray, self._wants = ray, f"{threads} cores" + f" and {gpus:g} GPUs" * bool(gpus)
+        self._ray, self._wants = ray, counted(threads, "core") + f" and {counted(gpus, 'GPU')}" * bool(gpus)
         self._make = ray.remote(num_cpus=threads, num_gpus=gpus)(Measurer)
         errors = ray.exceptions
         self._gone = errors.RayActorError, errors.ObjectLostError, errors.WorkerCrashedError

@@ -16,8 +16,9 @@ from typing import Any
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import said
 from aniso_core.text import visible
-from aniso_ray.actors import Actors
+from aniso_ray.actors import Actors, counted
 
+_ALONE = "leave --executor-option address= out to use this machine alone"
 _PATIENCE = 5.0  # seconds for a cluster to answer
 _LAST_PORT = 2**16 - 1
 _CORES = 4  # of a worker where nobody says how many there are
@@ -45,14 +46,25 @@ def opened(options: Mapping[str, str]) -> Iterator[Actors]:
     with _connected(ray, address):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         cores = [int(node.get("CPU", 0)) for node in nodes]
+        # A share of a GPU is counted as Ray does, to a ten-thousandth: 10 workers of 0.1 fit on one.
+        graphics = sum(int(node.get("GPU", 0) / gpus + 1e-4) for node in nodes) if gpus else 0
         if count is None:
-            graphics = sum(node.get("GPU", 0) // gpus for node in nodes) if gpus else 0
-            count = int(graphics) or max(sum(cores) // _CORES, min(2, sum(cores)))
+            count = graphics or max(sum(cores) // _CORES, min(2, sum(cores)))
         threads = threads or _share(cores, count)
+        machines = counted(len(nodes), "machine")
         if not threads or sum(each // threads for each in cores) < count:
             message = (
-                f"{count} workers of {threads or 1} threads do not fit on {sum(cores)} cores in {len(nodes)} machines; "
-                "ask for fewer with --executor-option workers=N."
+                f"There is no room for {counted(count, 'worker')} of {counted(threads or 1, 'thread')} on "
+                f"{counted(sum(cores), 'core')} of {machines}; ask for fewer with --executor-option workers=N or "
+                "threads-per-worker=N."
+            )
+            raise AnisoError(message)
+        # A cluster of others may grow; it is waited for, and said so.
+        if address is None and gpus and graphics < count:
+            found = counted(sum(node.get("GPU", 0) for node in nodes), "GPU")
+            message = (
+                f"There is no room for {counted(count, 'worker')} of {counted(gpus, 'GPU')} on {found} of {machines}; "
+                "ask for fewer with --executor-option workers=N or gpus-per-worker=N, which 0 lets measure on the CPU."
             )
             raise AnisoError(message)
         actors = Actors(ray, count, threads, gpus)
@@ -107,6 +119,8 @@ def _sees_gpu() -> bool:
 def _connected(ray: Any, address: str | None) -> Iterator[None]:
     """Be a driver of a cluster; without an address of one that is this process's own."""
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)  # which Ray would take as well
     try:
         if address is not None:
             _require_answer(address)
@@ -118,9 +132,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     except AnisoError:
         raise
     except Exception as error:
-        where = "on this machine" if address is None else f"at {visible(address)}"
-        message = f"Ray has no cluster {where} that this process can use: {said(error).rstrip('.')}."
-        raise AnisoError(message) from error
+        raise AnisoError(_unusable(address, error)) from error
     try:
         yield
     finally:
@@ -162,8 +174,30 @@ def _require_answer(address: str) -> None:
                 return
     except (OSError, ValueError) as error:  # a name that is none for the network is a ValueError
         cause, fault = error, said(error)
-    message = (
+    raise AnisoError(_silent(address, fault)) from cause
+
+
+def _silent(address: str, fault: str) -> str:
+    """Return what to say and do where nobody answers."""
+    return (
         f"No cluster of Ray answers at {visible(address)} ({fault}); `ray status` on its head node tells HOST:PORT, or "
-        "leave --executor-option address= out to use this machine alone."
+        f"{_ALONE}."
     )
-    raise AnisoError(message) from cause
+
+
+def _unusable(address: str | None, error: Exception) -> str:
+    """Return what to say and do where Ray cannot be a driver of a cluster; its own words name options of its own."""
+    fault = said(error).rstrip(".")
+    if address is None:
+        return f"Ray can start no cluster on this machine: {fault}; its logs in /tmp/ray say more."
+    if address == "auto" and isinstance(error, ConnectionError):
+        return (
+            "Wanted one cluster of Ray on this machine for --executor-option address=auto, found none or several; "
+            f"join one with `ray start`, name one by address=HOST:PORT, or {_ALONE}."
+        )
+    if isinstance(error, ConnectionError):
+        return _silent(address, fault)
+    return (
+        f"This machine cannot use the cluster of Ray at {visible(address)}: {fault}; join it with "
+        f"`ray start --address=HOST:PORT` and the same versions of Python and Ray, or {_ALONE}."
+    )
