@@ -89,7 +89,7 @@ def test_a_run_is_what_profile_makes(sweep, checkpoints, aniso, monkeypatch):
 
 
 def test_what_failed_is_told_and_the_rest_is_whole(sweep, checkpoints):
-    """A model that there is not, and a run of another request, are told with reasons at the end; exit 1."""
+    """A model that there is not, and a run of another request, are told with reasons at once and at the end, exit 1."""
     assert sweep("--quiet", table='[sweep]\nmodel = ["mine/step0"]\n').code == 0
     (checkpoints / "four.txt").write_text("\n".join(TEXTS[:3]))
     table = '[sweep]\nmodel = ["mine/step0", "mine/step7", "mine/step512"]\n'
@@ -99,10 +99,21 @@ def test_what_failed_is_told_and_the_rest_is_whole(sweep, checkpoints):
     ran = sweep("--json", table=table)
     assert ran.code == 1
     assert states(ran) == {"mine@step0": "failed", "step7": "failed", "mine@step512": "measured"}
+    assert re.findall(r"^aniso: [^:\n]+", ran.err, re.MULTILINE) == [
+        "aniso: mine@step0 failed, 1 of 3",
+        "aniso: step7 failed, 2 of 3",
+        "aniso: mine@step512 measured, 3 of 3.",
+    ]
     other, absent, _ = ran.err.splitlines()[-3:]
     assert other.startswith("mine@step0 failed: ")
     assert "whole, but of something else: texts (then " in other
     assert absent.startswith("step7 failed: mine/step7 is no folder here")
+    quiet = sweep("--quiet", table=table).err
+    assert re.findall(r"^aniso: [^:\n]+", quiet, re.MULTILINE) == [
+        "aniso: mine@step0 failed, 1 of 3",
+        "aniso: step7 failed, 2 of 3",
+    ]
+    assert len(quiet.splitlines()) == 2
 
 
 def test_a_part_that_fails_is_told(sweep, install):
@@ -117,7 +128,7 @@ def test_a_part_that_fails_is_told(sweep, install):
 
 
 def test_a_run_that_broke_off_goes_on(sweep, checkpoints, monkeypatch):
-    """Ctrl-C says how to go on; what was measured by then is whole, the rest is measured by the same command."""
+    """Ctrl-C says what failed and how to go on; what was measured is whole, the same command measures the rest."""
     carried_out = profiling.carried_out
     monkeypatch.setattr("aniso_core.cli.sweep.carried_out", lambda *given: stop(carried_out, given))
 
@@ -126,10 +137,12 @@ def test_a_run_that_broke_off_goes_on(sweep, checkpoints, monkeypatch):
             raise KeyboardInterrupt
         return function(*given)
 
-    ran = sweep()
+    ran = sweep(table='[sweep]\nmodel = ["mine/step0", "mine/step7", "mine/step512"]\n')
     assert ran.code == 130
     again = f"aniso sweep {checkpoints / 'some.toml'} --out {checkpoints / 'runs'}"
-    assert ran.err.endswith(f"\nInterrupted; 1 of 2 runs are whole; to go on: {again}\n")
+    *_, failed, _, told = ran.err.splitlines()
+    assert failed.startswith("step7 failed: mine/step7 is no folder here")
+    assert told == f"Interrupted; 1 of 3 runs are whole; to go on: {again}"
     monkeypatch.undo()
     assert states(sweep("--json")) == {"mine@step0": "whole", "mine@step512": "measured"}
 

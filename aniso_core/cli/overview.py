@@ -54,11 +54,12 @@ class Overview:
             finally:
                 self._phases = None
 
-    def ended(self, number: int, state: str) -> None:
-        """Note how a run ended, and say it where no table shows it."""
+    def ended(self, number: int, state: str, reason: str = "") -> None:
+        """Note how a run ended, and say it where no table shows it; the reason why it failed is said everywhere."""
         self._states[number], self._at = state, number + 1
-        if self._shown and self._terminal is None:
-            say(f"aniso: {self._names[number]} {state}, {number + 1} of {len(self._names)}.")
+        if reason or (self._shown and self._terminal is None):
+            told = f": {reason}" if reason else "."
+            say(f"aniso: {self._names[number]} {state}, {number + 1} of {len(self._names)}{told}")
 
     def table(self, width: int) -> "Table":
         """Return the runs around the one that is measured, for a terminal `width` columns wide, and how many are done.

@@ -77,10 +77,16 @@ def sweep(  # noqa: PLR0913 - one for each option
     try:
         _carry_out(known, runs)
     except KeyboardInterrupt as error:
+        _tell_failures(runs)
         whole = sum(run.state in {"whole", "measured"} for run in runs)
         error.add_note(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
         raise
     _tell_failures(runs)
+    counts = {state: sum(run.state == state for run in runs) for state in ("whole", "measured", "failed")}
+    note(
+        f"Of {len(runs)} runs {counts['measured']} were measured, {counts['whole']} were whole already, and "
+        f"{counts['failed']} failed."
+    )
     if as_json:
         out_json(_told(where, runs))
     else:
@@ -172,7 +178,7 @@ def _carry_out(known: Registry, runs: Sequence[Run]) -> None:
                 _measure(known, run, opened, overview)
             elif run.state == "other":
                 run.state = "failed"
-            overview.ended(number, run.state)
+            overview.ended(number, run.state, run.reason if run.state == "failed" else "")
 
 
 def _measure(known: Registry, run: Run, opened: _Opened, overview: Overview) -> None:
@@ -194,14 +200,9 @@ def _tell_failures(runs: Sequence[Run]) -> None:
     """Say which runs failed and why, and which parts of plugins did in runs that are whole but for these."""
     for run in runs:
         if run.state == "failed":
-            say(f"{run.name} failed: {run.reason}")
+            note(f"{run.name} failed: {run.reason}")  # it was said as it failed, a screen or more above
         for failure in run.failures:
             say(f"{run.name} is whole but for the {failure}")
-    counts = {state: sum(run.state == state for run in runs) for state in ("whole", "measured", "failed")}
-    note(
-        f"Of {len(runs)} runs {counts['measured']} were measured, {counts['whole']} were whole already, and "
-        f"{counts['failed']} failed."
-    )
 
 
 def _show_states(folder: Path, runs: Sequence[Run], *, as_json: bool) -> None:
