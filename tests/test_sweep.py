@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from terminals import CODE, on_terminal
 from aniso_core import sources, store
 from aniso_core.cli import overview
 from aniso_core.cli import profile as profiling
+from aniso_core.unfinished import Unfinished
 
 ROOT = Path(__file__).parents[1]
 SHORT = f"""
@@ -145,6 +147,20 @@ def test_a_run_that_broke_off_goes_on(sweep, checkpoints, monkeypatch):
     assert told == f"Interrupted; 1 of 3 runs are whole; to go on: {again}"
     monkeypatch.undo()
     assert states(sweep("--json")) == {"mine@step0": "whole", "mine@step512": "measured"}
+
+
+def test_a_run_that_was_begun_with_something_else_is_other(sweep, checkpoints, monkeypatch):
+    """What is unfinished is begun to the sweep that began it, and other to one that asks for something else."""
+    monkeypatch.setattr(profiling, "Unfinished", partial(Unfinished, every=0.0))
+    monkeypatch.setattr("aniso_core.engine.Fold.ask", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    one = '[sweep]\nmodel = ["mine/step0"]\n'
+    assert sweep(table=one).code == 130
+    assert states(sweep("--dry-run", "--json", table=one)) == {"mine@step0": "begun"}
+    (checkpoints / "four.txt").write_text("\n".join(TEXTS[:3]))
+    dry = sweep("--dry-run", table=one)
+    assert "0 of 1 runs would be measured" in dry.err
+    assert "mine@step0 was begun with something else: texts (then 4 documents of " in dry.err.replace("\n", " ")
+    assert states(sweep("--json", table=one)) == {"mine@step0": "failed"}
 
 
 def test_a_model_is_opened_once_for_several_prompts(sweep, checkpoints, monkeypatch):

@@ -112,15 +112,18 @@ class Run:
     def look(self) -> None:
         """Note how the run stands."""
         folder = Path(self.run)
-        if store.is_taken(folder):
-            try:
+        left = Unfinished(folder, resume=True, tell=detail)
+        try:
+            if store.is_taken(folder):
                 require_same(folder, self.request)
-            except AnisoError as error:
-                self.state, self.reason = "other", str(error)
-            else:
                 self.state = "whole"
-        else:
-            self.state = "begun" if Unfinished(folder, resume=True, tell=detail).is_kept else "absent"
+            elif left.is_kept:
+                left.agree(self.request.asked(folder))
+                self.state = "begun"
+            else:
+                self.state = "absent"
+        except AnisoError as error:
+            self.state, self.reason = "other", str(error)
 
 
 def _lacking(request: Request, folder: Path) -> str:
