@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _ESCAPES = ((0x100, ("x", 2)), (0x10000, ("u", 4)))  # how Python writes characters below each limit
+_IN_A_SENTENCE, _FEW = 12, 5  # names that are told, and how many of them where there are more
 _LONGEST_SLUG = 60  # leaves room for a time and an ending within the 100 characters that every file system takes
 
 
@@ -58,11 +59,23 @@ def names_in(text: str, names: Iterable[str]) -> set[str]:
     return set(re.findall("|".join(map(re.escape, longest_first)), text)) if longest_first else set()
 
 
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are like `name`, three at most, the one most like it first."""
+    return difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+
+
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names, those most like `name` first, the rest in order of the alphabet."""
     ordered = sorted(known)
-    close = difflib.get_close_matches(name, ordered, n=3, cutoff=0.5)
+    close = nearest(name, ordered)
     return close + [other for other in ordered if other not in close]
+
+
+def named_nearest(name: str, known: Iterable[str]) -> str:
+    """Return in words the known names, those most like `name` first; of many a few, and how many others there are."""
+    names = nearest_first(name, known)
+    told = ", ".join(names if len(names) <= _IN_A_SENTENCE else names[:_FEW])
+    return (f"{told} and {len(names) - _FEW} others" if len(names) > _IN_A_SENTENCE else told) or "none"
 
 
 def natural(name: str) -> tuple[list[tuple[str, int]], str]:

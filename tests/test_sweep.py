@@ -195,12 +195,38 @@ def test_a_dry_run_says_which_models_there_are_not(sweep):
         "--dry-run", table='[sweep]\nmodel = ["mine/step0", "a/b/absent", "absent.gguf", "some-org/some-model"]\n'
     )
     assert ran.code == 0
-    said = [line for line in ran.err.splitlines() if "there is no model" in line]
+    said = [line for line in ran.err.splitlines() if ": there is no model" in line]
     assert [line.partition(":")[0] for line in said] == ["absent", "absent.gguf"]
     assert "some-model:" not in ran.err
 
 
 # What is wrong with a file is said before anything is measured
+
+
+def test_a_model_that_is_not_there_is_refused_before_any_is_measured(sweep, checkpoints):
+    """What is no preset, nothing on disk and no hub id is refused at once, and a dry run says it of its run."""
+    table = '[sweep]\nmodel = ["mine/step0", "nosuch", "~/absent"]\n'
+    ran = sweep(table=table)
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(
+        r"Error: .*some.toml: there is no model '.*nosuch': it is no preset of adapter auto \(those are none\), no "
+        r"folder, no .gguf file, and no hub id \(ORG/NAME\). Correct the file. 1 more of its models are not there "
+        "either.\n",
+        ran.err,
+    ), ran.err
+    assert not (checkpoints / "runs").exists()
+    dry = sweep("--dry-run", table=table)
+    assert dry.code == 0
+    assert "there is no model '~/absent': " in dry.err
+
+
+def test_a_model_of_a_whole_run_may_go(sweep, checkpoints):
+    """A sweep whose folder of a measured model was removed is not refused; the other runs are measured."""
+    shutil.copytree(checkpoints / "mine/step0", checkpoints / "gone")
+    table = '[sweep]\nmodel = ["gone", "mine/step512"]\n'
+    assert sweep("--quiet", table='[sweep]\nmodel = ["gone"]\n').code == 0
+    shutil.rmtree(checkpoints / "gone")
+    assert states(sweep("--json", table=table))["mine@step512"] == "measured"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`aniso sweep`: many runs in one command, each measured once, none lost for another's sake."""
 
+import contextlib
 import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.isolation import log_traceback, said
 from aniso_core.plugins import Registry
 from aniso_core.sources import is_hub_id, on_disk
-from aniso_core.text import visible
+from aniso_core.text import named_nearest, short, visible
 from aniso_core.unfinished import Unfinished
 
 
@@ -71,9 +72,10 @@ def sweep(  # noqa: PLR0913 - one for each option
     if dry_run:
         for run in runs:
             run.look()
-            run.reason = run.reason or _lacking(run.request, file.parent)
+            run.reason = run.reason or _absent(run.request) or _left_to_hub(run.request, file.parent)
         _show_states(where, runs, as_json=as_json)
         return
+    _require_models(file, runs)
     try:
         _carry_out(known, runs)
     except KeyboardInterrupt as error:
@@ -126,18 +128,50 @@ class Run:
             self.state, self.reason = "other", str(error)
 
 
-def _lacking(request: Request, folder: Path) -> str:
-    """Return what is known of a model that it is not there, empty where nothing is; `folder` is the sweep's."""
+def _absent(request: Request) -> str:
+    """Return that there is no such model, where nothing on the hub can be called so either; else nothing."""
     model = request.chosen["model"]
     presets = [preset.name for preset in request.adapter.presets]
-    if model is None or model in presets or on_disk(Path.exists, Path(model)) or model.startswith("~"):
+    if model is None or model in presets or _is_here(model) or is_hub_id(model):
         return ""
-    if not is_hub_id(model):
-        return f"there is no model {visible(model)}."
+    known = named_nearest(Path(model).name, presets)
+    return (
+        f"there is no model {short(model, 100)!r}: it is no preset of adapter {request.adapter.name} (those are "
+        f"{known}), no folder, no .gguf file, and no hub id (ORG/NAME)."
+    )
+
+
+def _left_to_hub(request: Request, folder: Path) -> str:
+    """Return that a model is looked for on the hub, though it looks like a path; `folder` is the sweep's."""
+    model = request.chosen["model"]
+    if model is None or model in {preset.name for preset in request.adapter.presets} or _is_here(model):
+        return ""
     above = Path(model).parent
     if on_disk(Path.is_dir, folder / above) or on_disk(Path.is_dir, above):
         return f"{visible(model)} is no folder here, so that it is looked for on the hub."
     return ""
+
+
+def _is_here(model: str) -> bool:
+    path = Path(model)
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        path = path.expanduser()
+    return on_disk(Path.exists, path)
+
+
+def _require_models(file: Path, runs: Sequence[Run]) -> None:
+    """Raise AnisoError where a model of a run that is to be measured is not there."""
+    absent: dict[str, None] = {}
+    for run in runs:
+        if reason := _absent(run.request):
+            run.look()
+            # What is whole needs its model no more, which may have been removed since.
+            if run.state in {"absent", "begun"}:
+                absent[reason] = None
+    if absent:
+        more = f" {len(absent) - 1} more of its models are not there either." if len(absent) > 1 else ""
+        message = f"{visible(file)}: {next(iter(absent))} Correct the file.{more}"
+        raise AnisoError(message)
 
 
 class _Opened:
