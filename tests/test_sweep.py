@@ -244,7 +244,14 @@ def test_a_model_of_a_whole_run_may_go(sweep, checkpoints):
         ('[sweep]\nseed = ["x"]\n', "sweep.seed"),
         ("[sweep]\nseed = [-1]\n", "seed: -1 is not in the range"),
         ('[sweep]\ndtype = ["float31"]\n', "dtype: 'float31' is not one of"),
-        ("resume = true\n[sweep]\nseed = [0]\n", "there is no option 'resume'"),
+        (
+            "resume = true\n[sweep]\nseed = [0]\n",
+            "'resume' is no option of a sweep's file; a sweep goes on by itself; leave it",
+        ),
+        ("foo = 1\n[sweep]\nseed = [0]\n", "there is no option 'foo'. `aniso profile --help` lists them; correct"),
+        ("[sweep]\nfoo = 1\n", "there is no option 'sweep.foo'. `aniso profile --help`"),
+        ("quiet = true\n[sweep]\nseed = [0]\n", "'quiet' is no option of a sweep's file; give it on the command line"),
+        ('[sweep]\nout = ["a"]\n', "'sweep.out' is no option of a sweep's table; put it above the tables"),
         ("allow-pickle = true\n[sweep]\nseed = [0]\n", "asks for --allow-pickle, which no file may grant"),
         ('[sweep]\nmetric = ["isoscroe"]\n', "isoscore"),
         ('[sweep]\nprompts = ["paper3", "absent.txt"]\n', "There is no file .*absent.txt"),
@@ -259,6 +266,14 @@ def test_a_file_that_is_no_sweep_is_one_sentence(text, wanted, aniso, tmp_path):
     assert len(ran.err.splitlines()) == 1
     assert re.search(wanted, ran.err), ran.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_goes_on_by_itself(sweep):
+    """--resume, which a sweep has not, is told to be left out; another option that it has not is none."""
+    ran = sweep("--resume")
+    assert ran.code == 2
+    assert ran.err.endswith("Error: A sweep goes on by itself where it broke off; leave out --resume.\n")
+    assert "No such option" in sweep("--resumed").err
 
 
 def test_the_file_names_its_folder(aniso, tmp_path, monkeypatch):

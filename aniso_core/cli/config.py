@@ -18,7 +18,7 @@ from aniso_core.cli.reporting import names_style
 from aniso_core.errors import AnisoError
 from aniso_core.plugins import registry
 from aniso_core.sources import is_hub_id, on_disk
-from aniso_core.text import nearest_first, short, visible
+from aniso_core.text import nearest, short, visible
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -107,11 +107,9 @@ def checked(
     """
     for key in found:
         if key not in options:
-            nearest = nearest_first(key, options)[0]
-            message = (
-                f"{visible(path)}: there is no option {short(place + key)!r}; the nearest is {nearest!r}. Correct the "
-                "file."
-            )
+            near = "".join(f"; the nearest is {each!r}" for each in nearest(key, options)[:1])
+            todo = "Correct the file." if near else "`aniso profile --help` lists them; correct the file."
+            message = f"{visible(path)}: there is no option {short(place + key)!r}{near}. {todo}"
             raise AnisoError(message)
     fields = [(str(option.name), _type(option, listed=listed)) for key, option in options.items() if key in found]
     names = {str(option.name): key for key, option in options.items()}

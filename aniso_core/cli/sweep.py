@@ -29,7 +29,21 @@ from aniso_core.text import named_nearest, short, visible
 from aniso_core.unfinished import Unfinished
 
 
-@click.command()
+class _GoingOn(click.Command):
+    """A command that goes on by itself, and says so where it is asked to."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name != "--resume":
+                raise
+            message = "A sweep goes on by itself where it broke off; leave out --resume."
+            raise click.UsageError(message, ctx) from None
+
+
+@click.command(cls=_GoingOn)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--out",

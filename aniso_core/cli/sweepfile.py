@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -48,7 +48,9 @@ def read(path: Path, known: Registry, given: Mapping[str, Any], folder: Path | N
         raise AnisoError(message)
     every = {option_key(option): option for option in options_of(profile)}
     file = _File(path, known, {key: one for key, one in every.items() if one.name not in OUTPUT}, given)
-    shared = checked(found, {**file.options, _OUT: every[_OUT]}, path)
+    at_top = {**file.options, _OUT: every[_OUT]}
+    _require_allowed(found, every.keys() - at_top.keys(), path)
+    shared = checked(found, at_top, path)
     if _OUT in shared:
         where = usable(click.get_current_context(), every[_OUT], shared.pop(_OUT), path)
         folder = folder or Path(where)
@@ -56,6 +58,7 @@ def read(path: Path, known: Registry, given: Mapping[str, Any], folder: Path | N
     runs: list[Planned] = []
     for number, table in enumerate(listed, start=1):
         place = f"{_TABLE} {number}." if isinstance(tables, list) else f"{_TABLE}."
+        _require_allowed(table, every.keys() - file.options.keys(), path, place)
         runs += file.runs(shared, checked(table, file.options, path, place=place, listed=True), place)
     runs = [*_by_adapter(runs)]
     _require_distinct(runs, path)
@@ -99,6 +102,19 @@ class _File:
         values |= {"resume": True, **self.given}
         with profile.make_context("profile", [], parent=context, default_map=values) as asked:
             return asked.params
+
+
+def _require_allowed(table: Mapping[str, Any], refused: Collection[str], path: Path, place: str = "") -> None:
+    """Raise AnisoError where a table names an option that a sweep leaves to others; `place` as `checked` takes it."""
+    for key in table:
+        if key in refused:
+            todo = "a sweep goes on by itself; leave it out" if key == "resume" else "give it on the command line"
+            if key == _OUT:
+                todo = "put it above the tables, for all runs"
+            message = (
+                f"{visible(path)}: {place + key!r} is no option of a sweep's {'table' if place else 'file'}; {todo}."
+            )
+            raise AnisoError(message)
 
 
 def _model(known: Registry, chosen: Mapping[str, Any]) -> str:
