@@ -457,8 +457,8 @@ def test_a_signal_leaves_nothing_behind(phase, sent, code, good_paths, tmp_path)
     assert run.returncode == code, err
     assert said == ""
     assert "Traceback" not in err
-    if sent == signal.SIGINT:
-        assert err.endswith("Interrupted; nothing was left half-written.\n")
+    how = "Interrupted" if sent == signal.SIGINT else "Terminated"
+    assert err.endswith(f"\n{how}; nothing was left half-written.\n")
     assert list(out.iterdir()) == []
 
 
@@ -488,3 +488,4 @@ def test_a_signal_that_a_library_swallows_is_still_one(sent, code, install, meas
     ran = measure("--adapter", "strange")
     assert (ran.code, ran.out) == (code, "")
     assert "Error" not in ran.err
+    assert ran.err.endswith(f"{'Interrupted' if sent == 'SIGINT' else 'Terminated'}; nothing was left half-written.\n")

@@ -127,9 +127,8 @@ class App(click.Group):
             stop = error.__cause__ or error
             terminated = isinstance(stop, _Terminated)
             # The last note is of the command, which knows best what goes on.
-            told = getattr(stop, "__notes__", [] if terminated else ["nothing was left half-written."])
-            if told:
-                say(f"{'Terminated' if terminated else 'Interrupted'}; {told[-1]}")
+            told = getattr(stop, "__notes__", ["nothing was left half-written."])[-1]
+            say(f"{'Terminated' if terminated else 'Interrupted'}; {told}")
             sys.exit(143 if terminated else 130)
         except OSError as error:
             if os.environ.get(TRACEBACK):
