@@ -54,6 +54,8 @@ def phases(clock):
         ([(10, "forward", 0, 400), (40, "forward", 100, 400)], 40, "forward 100/400 tokens, about 2 min left"),
         ([(10, "forward", 0, 400), (40, "forward", 100, 400)], 70, "forward 100/400 tokens, about 1 min left"),
         ([(10, "forward", 0, 400), (40, "forward", 100, 400)], 100, "forward 100/400 tokens, about 30 s left"),
+        ([(10, "forward", 300, 400)], 40, "forward 300/400 tokens, 30 s so far"),
+        ([(10, "forward", 300, 400), (40, "forward", 350, 400)], 40, "forward 350/400 tokens, about 30 s left"),
         ([(10, "forward", 0, 400), (40, "forward", 100, 400)], 190, "forward 100/400 tokens, 3 min so far"),
         ([(0, "spectra", 0, 1830), (60, "spectra", 10, 1830)], 60, "spectra 10/1,830, about 3 h 2 min left"),
         ([(0, "inference", 0, 5), (9, "inference", 3, 5)], 10, "inference 3/5 hypotheses, 10 s so far"),

@@ -31,7 +31,9 @@ _SILENCE = 1.0  # seconds after which whoever wrote beside a bar has probably fi
 
 @dataclass
 class Phase:
-    """A part of a run: `done` steps of `total` since `started`, the last of them at `reached` (s); 0 is not known.
+    """A part of a run: `done` steps of `total`, the last of them at `reached` (s), and `before` at `started` already.
+
+    A total of 0 is not known. What was done before is of a run that goes on, and tells nothing of how fast this one is.
 
     The steps of `load` are bytes of weights. None is ever done: transformers counts tensors that it maps into memory
     and has yet to read, and most of the time goes into what comes before and after (imports, the hub, a checksum).
@@ -42,6 +44,7 @@ class Phase:
     reached: float
     done: int = 0
     total: int = 0
+    before: int = 0
 
     @property
     def head(self) -> str:
@@ -52,9 +55,9 @@ class Phase:
 
     def left(self, now: float) -> float | None:
         """Return the seconds left, None where nothing tells or where what told is over."""
-        if self.name not in _ALIKE or not self.done:
+        if self.name not in _ALIKE or self.done == self.before:
             return None
-        whole = (self.reached - self.started) * self.total / self.done
+        whole = (self.reached - self.started) * (self.total - self.before) / (self.done - self.before)
         left = self.started + whole - now
         return left if left > 0 else None
 
@@ -71,7 +74,7 @@ class Phases:
         """Note how far the run is."""
         now = self.clock()
         if self.past[-1].name != phase:
-            self.past.append(Phase(phase, now, now))
+            self.past.append(Phase(phase, now, now, before=done))
         current = self.past[-1]
         current.done, current.total, current.reached = done, total, now
 
