@@ -96,8 +96,8 @@ class Earlier:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise _damaged(found[0], error) from error
         self._tell(
-            f"Going on from {visible(self._run)}: {reached.tokens:,} of its {reached.total:,} tokens need not be "
-            "measured again."
+            f"Going on from {visible(self._run)}: {reached.total - reached.tokens:,} of its {reached.total:,} tokens "
+            "must be measured again."
         )
         return reached
 

@@ -23,7 +23,7 @@ from aniso_core import hookspecs
 from aniso_core.contracts import Adapter, Executor, Hypothesis, Metric, PromptSet, Reporter
 from aniso_core.errors import AnisoError
 from aniso_core.isolation import isolated, log_traceback, said, waiting_for, watched
-from aniso_core.text import nearest_first, short, visible
+from aniso_core.text import named_nearest, nearest_first, short, visible
 
 DISABLE = "ANISO_DISABLE_PLUGINS"
 """Environment variable: names of plugins or distributions, separated by commas, that are not loaded."""
@@ -196,10 +196,10 @@ class Registry:
 
     def unknown(self, kind: str, name: str) -> str:
         """Return in words that there is no item of this name, what there is, and what is missing or left out."""
-        known = nearest_first(name, self.names(kind))
         plural = {"hypothesis": "hypotheses", "prompts": "prompt sets"}.get(kind, f"{kind}s")
         one = plural.removesuffix("s") if kind == "prompts" else kind
-        parts = [f"There is no {one} {visible(name)!r}; the {plural} are {', '.join(known) or 'none'}."]
+        known = named_nearest(name, self.names(kind))
+        parts = [f"There is no {one} {visible(name)!r}; the {plural} are {known}."]
         absent = [d for d in sorted(official_distributions()) if d not in _installed()]
         if absent:
             likely = [d for d in absent if d == f"aniso-{name}"] or absent

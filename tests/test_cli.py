@@ -28,6 +28,7 @@ LISTS = ("adapters", "metrics", "hypotheses", "reporters", "prompts", "executors
     [
         ("--adapter", "gema", "no adapter 'gema'; the adapters are gemma, "),
         ("--metric", "isoscor", "no metric 'isoscor'; the metrics are isoscore, "),
+        ("--metric", "isoscor", " others."),
         ("--hypothesis", "bell-curv", "no hypothesis 'bell-curv'; the hypotheses are bell-curve, "),
         ("--reporter", "konsole", "no reporter 'konsole'; the reporters are "),
         ("--prompts", "paper4", "no prompt set 'paper4'; the prompt sets are paper3"),
@@ -216,6 +217,14 @@ def test_a_reader_that_leaves_early_is_no_error(args):
     """Where the reader of stdout closes it, the command ends in silence with exit 0."""
     done = _piped(f'"$ANISO" {args} | true')
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_place_that_cannot_be_used_is_told_what_to_do(aniso, tmp_path):
+    """Where nothing can be written, one sentence names the place and says to mend that or name another."""
+    (tmp_path / "file").touch()
+    ran = aniso("new", "metric", "odd", "--out", tmp_path / "file" / "below")
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(r"Error: .+: .+ cannot be used; mend that, or name another place\.\n", ran.err), ran.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

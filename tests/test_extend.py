@@ -160,7 +160,7 @@ def test_only_what_is_not_kept_is_measured(begun, extend, monkeypatch):
     monkeypatch.setattr(engine, "measure", counting)
     ran = extend(earlier)
     assert sum(seen) == aniso_core.load(ran.run).prompts.tokens - held
-    assert f"{held} of its {total} tokens need not be measured again" in ran.err
+    assert f"{total - held} of its {total} tokens must be measured again" in ran.err
     assert "Read 4 documents from more.txt, to be added to the 3 of begin.txt.\n" in ran.err
 
 

@@ -68,7 +68,7 @@ def test_a_sweep_measures_each_run_once(sweep, checkpoints, aniso):
     assert again.err.splitlines() == [
         "aniso: mine@step0 measured, 1 of 2.",
         "aniso: mine@step512 whole, 2 of 2.",
-        "Of 2 runs 1 were measured, 1 were whole already, and 0 failed.",
+        "Of 2 runs 1 was measured, 1 was whole already, and 0 failed.",
     ]
     assert (checkpoints / "runs/mine@step512" / store.PROFILE).stat().st_mtime_ns == before
     listed = aniso("runs", "list", checkpoints / "runs", "--json")
@@ -144,7 +144,7 @@ def test_a_run_that_broke_off_goes_on(sweep, checkpoints, monkeypatch):
     again = f"aniso sweep {checkpoints / 'some.toml'} --out {checkpoints / 'runs'}"
     *_, failed, _, told = ran.err.splitlines()
     assert failed.startswith("step7 failed: mine/step7 is no folder here")
-    assert told == f"Interrupted; 1 of 3 runs are whole; to go on: {again}"
+    assert told == f"Interrupted; 1 of 3 runs is whole; to go on: {again}"
     monkeypatch.undo()
     assert states(sweep("--json")) == {"mine@step0": "whole", "mine@step512": "measured"}
 
@@ -158,7 +158,7 @@ def test_a_run_that_was_begun_with_something_else_is_other(sweep, checkpoints, m
     assert states(sweep("--dry-run", "--json", table=one)) == {"mine@step0": "begun"}
     (checkpoints / "four.txt").write_text("\n".join(TEXTS[:3]))
     dry = sweep("--dry-run", table=one)
-    assert "0 of 1 runs would be measured" in dry.err
+    assert "0 of 1 run would be measured" in dry.err
     assert "mine@step0 was begun with something else: texts (then 4 documents of " in dry.err.replace("\n", " ")
     assert states(sweep("--json", table=one)) == {"mine@step0": "failed"}
 

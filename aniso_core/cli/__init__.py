@@ -133,7 +133,11 @@ class App(click.Group):
         except OSError as error:
             if os.environ.get(TRACEBACK):
                 raise
-            place = f"{error.filename} cannot be used" if error.filename else "the output cannot be written"
+            place = (
+                f"{error.filename} cannot be used; mend that, or name another place"
+                if error.filename
+                else "the output cannot be written"
+            )
             say(f"Error: {error.strerror or error}: {place}.")
             try:
                 sys.stdout.flush()

@@ -79,6 +79,6 @@ class Overview:
         told = ", ".join(f"{counts[state]:,} {state}" for state in _STATES if counts[state])
         whole = Table.grid()
         whole.add_row(rows)
-        whole.add_row(f"{len(self._names):,} runs: {told}"[: width - 1])
+        whole.add_row(f"{len(self._names):,} run{'s' * (len(self._names) != 1)}: {told}"[: width - 1])
         whole.add_row(phases.bar(width) if phases else "")
         return whole

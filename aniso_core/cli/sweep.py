@@ -95,12 +95,13 @@ def sweep(  # noqa: PLR0913 - one for each option
     except KeyboardInterrupt as error:
         _tell_failures(runs)
         whole = sum(run.state in {"whole", "measured"} for run in runs)
-        error.add_note(f"{whole} of {len(runs)} runs are whole; to go on: {spelt(context.command, context.params)}")
+        stand = f"{whole} of {_runs(len(runs))} {'is' if whole == 1 else 'are'} whole"
+        error.add_note(f"{stand}; to go on: {spelt(context.command, context.params)}")
         raise
     _tell_failures(runs)
     counts = {state: sum(run.state == state for run in runs) for state in ("whole", "measured", "failed")}
     note(
-        f"Of {len(runs)} runs {counts['measured']} were measured, {counts['whole']} were whole already, and "
+        f"Of {_runs(len(runs))} {_were(counts['measured'])} measured, {_were(counts['whole'])} whole already, and "
         f"{counts['failed']} failed."
     )
     if as_json:
@@ -265,9 +266,17 @@ def _show_states(folder: Path, runs: Sequence[Run], *, as_json: bool) -> None:
         if run.reason:
             say(f"{run.name}: {run.reason}")
     left = sum(run.state in {"absent", "begun"} for run in runs)
-    note(f"{left} of {len(runs)} runs would be measured into {visible(folder)}.")
+    note(f"{left} of {_runs(len(runs))} would be measured into {visible(folder)}.")
 
 
 def _told(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
     names = ("name", "run", "state", "reason", "failures")
     return {"folder": str(folder), "runs": [{name: getattr(run, name) for name in names} for run in runs]}
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
+
+
+def _were(count: int) -> str:
+    return f"{count} {'was' if count == 1 else 'were'}"
