@@ -64,7 +64,7 @@ def opened(options: Mapping[str, str]) -> Iterator[Actors]:
             found = counted(sum(node.get("GPU", 0) for node in nodes), "GPU")
             message = (
                 f"There is no room for {counted(count, 'worker')} of {counted(gpus, 'GPU')} on {found} of {machines}; "
-                "ask for fewer with --executor-option workers=N or gpus-per-worker=N, which 0 lets measure on the CPU."
+                "ask for fewer with --executor-option workers=N or gpus-per-worker=N (0: on the CPU)."
             )
             raise AnisoError(message)
         actors = Actors(ray, count, threads, gpus)
