@@ -220,6 +220,17 @@ def test_a_model_that_is_not_there_is_refused_before_any_is_measured(sweep, chec
     assert "there is no model '~/absent': " in dry.err
 
 
+def test_the_folder_of_a_file_makes_no_hub_id_of_a_name(aniso, tmp_path, monkeypatch):
+    """A name that is not there is refused in a file of another folder, too, where it would read as ORG/NAME."""
+    monkeypatch.chdir(tmp_path)
+    Path("deep").mkdir()
+    Path("deep/some.toml").write_text('adapter = "pythia"\n[sweep]\nmodel = ["tiny", "nosuch"]\n')
+    ran = aniso("sweep", "deep/some.toml")
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no model './deep/nosuch': it is no preset of adapter pythia" in ran.err
+    assert not Path("runs").exists()
+
+
 def test_a_model_of_a_whole_run_may_go(sweep, checkpoints):
     """A sweep whose folder of a measured model was removed is not refused; the other runs are measured."""
     shutil.copytree(checkpoints / "mine/step0", checkpoints / "gone")

@@ -158,7 +158,10 @@ def _located(option: click.Option, value: Any, file: Path) -> Any:
     if option.multiple:
         return [one if option.name != "styles" or names_style(one) else _seen_where(one, file) for one in value]
     if isinstance(option.type, click.Path) or (option.name in {"model", "prompts"} and _is_path(option, value, file)):
-        return _seen_where(value, file)
+        seen = _seen_where(value, file)
+        # A model that is not there, named as no hub id, must not read as one (ORG/NAME) because of the file's folder.
+        lost = option.name == "model" and is_hub_id(seen) and not on_disk(Path.exists, Path(seen))
+        return f"./{seen}" if lost else seen
     return value
 
 
