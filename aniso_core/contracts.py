@@ -212,6 +212,9 @@ class Adapter:
     brings: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     """Architectures (`model_type`) that transformers lacks, each with a function that teaches it; `auto` opens such
     models, too."""
+    own_names: bool = False
+    """Whether it opens models by names that are neither a preset, nor a path, nor an id of the hub; `aniso sweep`
+    otherwise refuses such a name before it measures anything."""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def test_a_model_that_is_not_there_is_refused_before_any_is_measured(sweep, chec
     ran = sweep(table=table)
     assert (ran.code, ran.out) == (1, "")
     assert re.fullmatch(
-        r"Error: .*some.toml: there is no model '.*nosuch': it is no preset of adapter auto \(those are none\), no "
+        r"Error: .*some.toml: there is no model '.*nosuch': it is no preset of adapter auto \(it has none\), no "
         r"folder, no .gguf file, and no hub id \(ORG/NAME\). Correct the file. 1 more of its models are not there "
         "either.\n",
         ran.err,
@@ -218,6 +218,28 @@ def test_a_model_that_is_not_there_is_refused_before_any_is_measured(sweep, chec
     dry = sweep("--dry-run", table=table)
     assert dry.code == 0
     assert "there is no model '~/absent': " in dry.err
+
+
+OWN_NAMES = """
+from aniso_core.contracts import Adapter
+from aniso_core.errors import AnisoError
+from aniso_core.hookspecs import hookimpl
+
+def refused(request):
+    raise AnisoError(f"The zoo keeps no {request.model}; visit another.")
+
+@hookimpl
+def aniso_adapters():
+    return [Adapter("zoo", "", refused, own_names=True)]
+"""
+
+
+def test_an_adapter_may_have_names_of_its_own(sweep, install):
+    """What is no preset, path or hub id is left to an adapter that says that it knows such names, unchanged."""
+    install(OWN_NAMES)
+    ran = sweep(table='adapter = "zoo"\n[sweep]\nmodel = ["emu"]\n')
+    assert ran.code == 1
+    assert "emu failed, 1 of 1: The zoo keeps no emu; visit another." in ran.err
 
 
 def test_the_folder_of_a_file_makes_no_hub_id_of_a_name(aniso, tmp_path, monkeypatch):

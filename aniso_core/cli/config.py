@@ -178,8 +178,11 @@ def _is_path(option: click.Option, value: str, file: Path) -> bool:
         return False
     if option.name == "prompts":
         return value not in registry().names("prompts")
-    presets = {preset.name for item in registry().items("adapter") for preset in item.value.presets}
-    return value not in presets and (on_disk(Path.exists, file.parent / value) or not is_hub_id(value))
+    adapters = [item.value for item in registry().items("adapter")]
+    if value in {preset.name for adapter in adapters for preset in adapter.presets}:
+        return False
+    named = is_hub_id(value) or any(adapter.own_names for adapter in adapters)
+    return on_disk(Path.exists, file.parent / value) or not named
 
 
 def seen_from(folder: Path, path: Path) -> str:

@@ -145,14 +145,14 @@ class Run:
 
 def _absent(request: Request) -> str:
     """Return that there is no such model, where nothing on the hub can be called so either; else nothing."""
-    model = request.chosen["model"]
-    presets = [preset.name for preset in request.adapter.presets]
-    if model is None or model in presets or _is_here(model) or is_hub_id(model):
+    model, adapter = request.chosen["model"], request.adapter
+    presets = [preset.name for preset in adapter.presets]
+    if model is None or model in presets or adapter.own_names or _is_here(model) or is_hub_id(model):
         return ""
-    known = named_nearest(Path(model).name, presets)
+    known = f"those are {named_nearest(Path(model).name, presets)}" if presets else "it has none"
     return (
-        f"there is no model {short(model, 100)!r}: it is no preset of adapter {request.adapter.name} (those are "
-        f"{known}), no folder, no .gguf file, and no hub id (ORG/NAME)."
+        f"there is no model {short(model, 100)!r}: it is no preset of adapter {adapter.name} ({known}), no folder, no "
+        ".gguf file, and no hub id (ORG/NAME)."
     )
 
 
