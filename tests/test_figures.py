@@ -293,7 +293,7 @@ def test_every_style_sheet_of_matplotlib_has_a_name(monkeypatch):
 
 
 def test_checkpoints_have_a_trajectory():
-    """Of three checkpoints there are L* and the share there over steps, whose axis is logarithmic if they double."""
+    """Of three checkpoints there are L* and the share there over steps, whose axis is logarithmic if they reach far."""
     report = pages.sweep(5)
     (found,) = lineages.lineages(report.profiles, names.labels(report.profiles), report.verdicts)
     assert (found.name, [point.step for point in found.points["all"]]) == ("org/model", [1, 2, 4, 8, 16])

@@ -457,7 +457,7 @@ def test_a_sweep_shows_how_its_peak_moves():
 @pytest.mark.parametrize(
     ("steps", "far"),
     [
-        ([0, 1, 2, 4, 8, 16, 32, 64], True),
+        ([0, 1, 2, 4, 8, 16], True),
         ([0, *(2**i for i in range(10)), *range(1000, 144000, 1000)], True),
         ([0, 8, 64, 512], True),
         ([1000, 2000, 3000, 4000, 5000], False),
@@ -466,7 +466,7 @@ def test_a_sweep_shows_how_its_peak_moves():
     ],
 )
 def test_steps_that_reach_far_are_seen(steps, far):
-    """Steps of which the last is fifty times the first make the axis logarithmic."""
+    """Steps of which the last is sixteen times the first make the axis logarithmic."""
     assert lineages.spread(steps) is far
 
 

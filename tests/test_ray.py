@@ -61,8 +61,13 @@ def test_what_it_cannot_use_is_one_sentence(option, said, refused):
 def test_a_port_that_is_no_clusters_is_one_sentence(answer, refused, monkeypatch):
     """Something else that listens at an address, silent or not, does not keep the run waiting."""
     monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+
+    def answer_once():
+        with server.accept()[0] as line:
+            line.sendall(answer)
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=lambda: server.accept()[0].sendall(answer), daemon=True).start()
+        threading.Thread(target=answer_once, daemon=True).start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
         refused("--executor", "ray", "--executor-option", f"address={address}", wants=("No cluster of Ray answers at",))
 

@@ -12,7 +12,7 @@ from aniso_report.reading import Peak
 _FEWEST = 3
 """Checkpoints that make a trajectory."""
 
-_FAR = 50
+_FAR = 16
 
 
 @dataclass(frozen=True)
