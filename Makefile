@@ -6,7 +6,7 @@ INPUTS := requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/p
 WEIGHTS := .cache/smollm2
 BENCHMARKS := startup runs_list page third_party speed documents prompts memory accuracy left_out scaling
 
-.PHONY: chromium profile test test-real test-browser test-cluster lint reference experiment \
+.PHONY: chromium profile test test-real test-browser test-cluster lint reference experiment experiment-report \
   bench bench-statistics bench-agreement bench-faults bench-workers bench-scale weights
 
 profile: $(VENV)/ready
@@ -41,6 +41,10 @@ reference: $(VENV)/ready
 # Trains and measures all twins, hours on two cores, and compares with the stored profiles.
 experiment: $(VENV)/ready
 	PYTHONPATH=experiments $(BIN)/python -m norm_twins.run
+
+# The page and its figures, from the stored profiles.
+experiment-report: $(VENV)/ready
+	PYTHONPATH=experiments $(BIN)/python -m norm_twins.report
 
 bench: $(VENV)/ready $(WEIGHTS)/ready chromium
 	@for name in $(BENCHMARKS); do \

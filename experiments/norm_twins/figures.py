@@ -1,0 +1,141 @@
+"""The figures of the page."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aniso_core import drawing
+from aniso_core.records import Profile, ReportFile
+from aniso_core.rigorous import SHARE
+from aniso_report.figures.looks import SERIES
+from aniso_report.figures.media import MEDIA, style
+from aniso_twins.norms import NORMS
+from aniso_twins.plan import Training
+from norm_twins.design import LAST
+from norm_twins.evidence import PLACES, Evidence, Place, apart, flat, highest, over_seeds
+
+_LOOKS = dict(zip(("layernorm", "rmsnorm"), SERIES, strict=False))
+_SAID = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
+_MATTERS = 0.02
+_WIDTH = 9.0
+_KINDS = ("png",)
+
+
+def draw(found: Evidence) -> Iterator[ReportFile]:
+    """Yield every figure of the page as a file."""
+    with style(MEDIA["screen"]):
+        for name, figure in (
+            ("profiles", profiles(found)),
+            ("differences", differences(found)),
+            ("training", training(found)),
+            ("ladder", ladder(found)),
+        ):
+            yield from drawing.files(figure, f"norm-twins-{name}", _KINDS)
+
+
+def profiles(found: Evidence) -> Figure:
+    """Draw the share over layers after the last step, all seeds of both norms."""
+    figure, panels = _sheet(2, 2, 5.6)
+    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    for axes, place in zip(panels, PLACES, strict=True):
+        for norm, number in (("layernorm", 1), ("rmsnorm", 0)):
+            curves = [pair[number].curve(SHARE, *place) for pair in pairs]
+            _band(axes, curves[0].layers, [curve.array() for curve in curves], norm)
+        axes.set(title=_named(place), xlabel="layer", ylabel=SHARE.replace("-", " "))
+        axes.set_ylim(bottom=0)
+    panels[0].legend()
+    return figure
+
+
+def differences(found: Evidence) -> Figure:
+    """Draw how much flatter RMSNorm twins are, pair by pair, with the mean and its exact interval."""
+    figure, (axes,) = _sheet(1, 1, 3.4)
+    rows = [(place, where, said) for place in PLACES for where, said in ((LAST, "500 steps"), ("matched", "same loss"))]
+    for row, (place, where, _) in enumerate(rows):
+        pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(["pairs"], "rmsnorm", where)]
+        _row(axes, -row, pairs)
+    axes.set_yticks([-row for row in range(len(rows))], [f"{_named(place)}, {said}" for place, _, said in rows])
+    _about_zero(axes, "difference of flatness, RMSNorm less LayerNorm (left: RMSNorm is flatter)")
+    return figure
+
+
+def ladder(found: Evidence) -> Figure:
+    """Draw how much flatter twins with each norm of the ladder are than with LayerNorm, seed by seed."""
+    figure, panels = _sheet(2, 2, 5.0)
+    rows = [(["pairs", "ladder"], norm, norm) for norm in NORMS if norm != "layernorm"]
+    rows.append((["deeper"], "rmsnorm", "rmsnorm, 16 blocks"))
+    for axes, place in zip(panels, PLACES, strict=True):
+        for row, (arms, norm, _) in enumerate(rows):
+            pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(arms, norm, LAST)]
+            _row(axes, -row, pairs)
+        axes.set_yticks([-row for row in range(len(rows))], [said for *_, said in rows])
+        axes.set_title(_named(place))
+        _about_zero(axes, "difference of flatness from LayerNorm")
+    return figure
+
+
+def training(found: Evidence) -> Figure:
+    """Draw over the steps the held-out loss, the flatness, and how much first tokens stand out."""
+    figure, panels = _sheet(2, 2, 5.6)
+    plans = found.designed.plans(found.arm("pairs"))
+    steps = plans[0].recipe.grid()
+    _losses(panels[0], [found.trainings[plan.name] for plan in plans])
+    measures: dict[str, Callable[[Profile], float]] = {
+        "flatness, residual, bulk tokens": lambda profile: flat(profile, ("residual", "bulk")),
+        "largest first token share": lambda profile: highest(profile, "first-token-share"),
+        "largest sink ratio": lambda profile: highest(profile, "sink-ratio"),
+    }
+    for axes, (said, value) in zip(panels[1:], measures.items(), strict=True):
+        rows = [found.twins(["pairs"], "rmsnorm", f"step{step}") for step in steps]
+        for norm, number in (("layernorm", 1), ("rmsnorm", 0)):
+            curves = [np.array([value(pair[number]) for pair in pairs]) for pairs in zip(*rows, strict=True)]
+            _band(axes, steps, curves, norm)
+        axes.set(xlabel="step", ylabel=said)
+        axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+        axes.set_xlim(left=0)
+    panels[0].legend()
+    return figure
+
+
+def _losses(axes: Axes, trainings: Sequence[Training]) -> None:
+    for norm in _LOOKS:
+        curves = [t.curve for t in trainings if t.plan.norm == norm and t.diverged_at is None]
+        _band(axes, [p.step for p in curves[0]], [np.array([p.held_out for p in curve]) for curve in curves], norm)
+    axes.axhline(trainings[0].plan.recipe.until_loss or 0.0, color="0.5", lw=0.8)
+    axes.set(xlabel="step", ylabel="held-out loss, nats per token")
+
+
+def _band(axes: Axes, at: Sequence[int], curves: Sequence[np.ndarray], norm: str) -> None:
+    """Draw the mean over seeds as a line and their range as a band."""
+    mean, least, most = over_seeds(curves)
+    look = _LOOKS[norm]
+    axes.plot(at, mean, label=f"{_SAID[norm]}, {len(curves)} seeds", **look.of(len(at)))
+    axes.fill_between(at, least, most, color=look.colour, alpha=0.2, lw=0)
+
+
+def _row(axes: Axes, height: float, pairs: Sequence[tuple[float, float]]) -> None:
+    """Draw the differences of pairs as dots, their mean as a bar with its interval where there is one."""
+    bounds, values = apart(pairs), [one - other for one, other in pairs]
+    axes.plot(values, [height] * len(values), "o", color="C0", mfc="none", ms=4, alpha=0.7)
+    if np.isfinite(bounds.low):
+        axes.plot([bounds.low, bounds.high], [height] * 2, color="C3", lw=1.6)
+    axes.plot(bounds.estimate, height, "|", color="C3", ms=12, mew=1.8)
+
+
+def _about_zero(axes: Axes, label: str) -> None:
+    axes.axvspan(-_MATTERS, _MATTERS, color="0.92", zorder=0)
+    axes.axvline(0, color="0.5", lw=0.8)
+    axes.set_xlabel(label)
+    axes.margins(y=0.12)
+
+
+def _sheet(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    return figure, list(np.ravel(figure.subplots(rows, columns)))
+
+
+def _named(place: Place) -> str:
+    stream, tokens = place
+    return f"{stream}, {tokens} tokens"

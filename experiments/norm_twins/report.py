@@ -1,0 +1,221 @@
+"""Writes docs/experiments/norm-twins.md and its figures from the stored profiles, by page.md.in.
+
+Run as `python -m norm_twins.report`. With --check nothing is written, and the exit code is 1 where the page differs.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from aniso_core import store
+from aniso_core.errors import AnisoError
+from aniso_core.inference import Bounds
+from aniso_core.plugins import registry
+from aniso_core.records import PAPER, Profile, Verdict
+from aniso_core.rigorous import SHARE
+from aniso_twins.norms import NORMS
+from norm_twins import design
+from norm_twins.design import HERE, LAST
+from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, read
+from norm_twins.figures import draw
+
+PAGES = HERE.parents[1] / "docs" / "experiments"
+_PAGE = "norm-twins.md"
+_NORMS = ("layernorm", "rmsnorm")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page and its figures, or say whether the page is what the profiles make of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; the exit code says whether the page holds")
+    given = parser.parse_args(arguments)
+    try:
+        found = read(design.read())
+        text = page(found)
+        if given.check:
+            return int(text != (PAGES / _PAGE).read_text(encoding="utf-8"))
+        PAGES.mkdir(exist_ok=True)
+        store.write_file(PAGES / _PAGE, text.encode())
+        for file in draw(found):
+            store.write_file(PAGES / file.name, file.data)
+    except AnisoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def page(found: Evidence) -> str:
+    """Return the page in Markdown."""
+    environment = Environment(  # noqa: S701 - Markdown of our own
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string((HERE / "page.md.in").read_text(encoding="utf-8"))
+    return template.render(dict(_content(found)))
+
+
+def _content(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield what the page names."""
+    yield "trainings", _trainings(found)
+    yield "bells", _bells(found)
+    yield from _flatness(found)
+    yield "ladder", _ladder(found)
+    yield "deeper", _deeper(found)
+    yield from _sinks(found)
+    yield "published", _published()
+    yield from _facts(found)
+
+
+def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield what the page says of the design and of what became of it."""
+    pairs, trainings = found.arm("pairs"), found.trainings.values()
+    seconds = [training.seconds for training in trainings]
+    diverged = [name for name, training in found.trainings.items() if training.diverged_at is not None]
+    prompts = next(iter(found.profiles.values())).prompts
+    yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
+    yield "seeds", len(pairs.seeds)
+    yield "steps", found.designed.recipe.steps
+    yield "batch", found.designed.recipe.batch
+    yield "hours", sum(seconds) / 3600
+    yield "minutes", round(np.median(seconds) / 60)
+    yield "tokens", f"{prompts.tokens:,}" if prompts else ""
+    yield "diverged", f"{', '.join(diverged)} diverged and is left out." if diverged else "None diverged."
+
+
+def _trainings(found: Evidence) -> str:
+    rows = []
+    for arm in found.designed.arm:
+        for norm in arm.norms:
+            plans = [plan for plan in found.designed.plans(arm) if plan.norm == norm]
+            done = [found.trainings[plan.name] for plan in plans]
+            losses = [training.curve[-1].held_out for training in done]
+            matched = [training.matched_at or 0 for training in done]
+            seconds = np.median([training.seconds for training in done])
+            rows.append(
+                (
+                    f"{arm.blocks} x {arm.width}",
+                    norm,
+                    f"{len(done)}",
+                    f"{done[0].parameters / 1e6:.2f}",
+                    f"{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})",
+                    f"{min(matched)} to {max(matched)}",
+                    f"{seconds / 60:.1f}",
+                )
+            )
+    heads = (
+        "blocks x width",
+        "norm",
+        "seeds",
+        "million parameters",
+        "held-out loss at the end",
+        "step at 4.8",
+        "minutes",
+    )
+    return _table(heads, rows)
+
+
+def _bells(found: Evidence) -> str:
+    """Return how many of either norm's twins are bells, and of how many it was refuted."""
+    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    verdicts = judged("bell-curve", "h1", [profile for pair in pairs for profile in pair])
+    rows = []
+    for stream, tokens in PLACES:
+        here = [verdict for verdict in verdicts if (verdict.stream, verdict.tokens) == (stream, tokens)]
+        for norm in _NORMS:
+            own = [verdict for verdict in here if f"-{norm}@" in verdict.subject]
+            counts = [sum(v.outcome == outcome for v in own) for outcome in ("supported", "refuted", "inconclusive")]
+            rows.append((stream, tokens, norm, *map(str, counts)))
+    return _table(("stream", "tokens", "norm", "supported", "refuted", "inconclusive"), rows)
+
+
+def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield the verdicts on the norm, as a table and by name."""
+    rows, named = [], {}
+    for family, where, said in (("steps", LAST, "500 steps"), ("loss", "matched", "same loss")):
+        pairs = found.twins(["pairs"], "rmsnorm", where)
+        verdicts = judged("gauge-flatness", "h2", [profile for pair in pairs for profile in pair])
+        for verdict in verdicts:
+            place = (verdict.stream, verdict.tokens)
+            levels = [np.mean([flat(pair[number], place) for pair in pairs]) for number in (1, 0)]
+            named[f"{family}_{verdict.stream}_{verdict.tokens}"] = verdict
+            rows.append((said, *place, *(f"{level:.3f}" for level in levels), *_verdict(verdict)))
+    heads = ("compared at", "stream", "tokens", "LayerNorm", "RMSNorm", "difference (95 %)", "p (Holm)", "verdict")
+    yield "flatness", _table(heads, rows)
+    yield "verdicts", named
+
+
+def _verdict(verdict: Verdict) -> tuple[str, str, str]:
+    estimate, low, high = (np.nan if n is None else n for n in (verdict.estimate, verdict.low, verdict.high))
+    bounds = Bounds(estimate, low, high)
+    p = "" if verdict.p_adjusted is None else f"{verdict.p_adjusted:.3f}"
+    return _spanned(bounds), p, f"{verdict.outcome}{f' ({verdict.label})' * bool(verdict.label)}"
+
+
+def _ladder(found: Evidence) -> str:
+    """Return the differences from LayerNorm for each norm of the ladder, over the seeds that all of them have."""
+    rows = []
+    for norm in (norm for norm in NORMS if norm != "layernorm"):
+        pairs = found.twins(["pairs", "ladder"], norm, LAST)[: len(found.arm("ladder").seeds)]
+        rows.append((norm, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
+    return _table(("norm", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
+
+
+def _deeper(found: Evidence) -> str:
+    rows = []
+    for where, said in ((LAST, "500 steps"), ("matched", "same loss")):
+        pairs = found.twins(["deeper"], "rmsnorm", where)
+        rows.append((said, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
+    return _table(("compared at", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
+
+
+def _each(differences: Sequence[float]) -> str:
+    return ", ".join(f"{number:+.3f}" for number in differences)
+
+
+def _sinks(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield how much first and massive tokens stand out after the last step, as a table and by name."""
+    measures: dict[str, tuple[str, Callable[[Profile], float]]] = {
+        "first-token-share": ("largest over layers", lambda profile: highest(profile, "first-token-share")),
+        "sink-ratio": ("largest over layers", lambda profile: highest(profile, "sink-ratio")),
+        "massive-ratio": ("largest over layers", lambda profile: highest(profile, "massive-ratio")),
+        "norm-cv": ("largest over layers", lambda profile: highest(profile, "norm-cv")),
+        "participation-ratio-unbiased": ("largest", lambda profile: highest(profile, "participation-ratio-unbiased")),
+    }
+    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    rows, named = [], {}
+    for metric, (said, value) in measures.items():
+        both = [(value(one), value(other)) for one, other in pairs]
+        levels = [f"{np.mean([pair[number] for pair in both]):.3g}" for number in (1, 0)]
+        named[metric.replace("-", "_")] = apart(both)
+        rows.append((f"`{metric}`, {said}", *levels, _spanned(apart(both), ".3g")))
+    yield "sinks", _table(("residual stream, all tokens", "LayerNorm", "RMSNorm", "difference (95 %)"), rows)
+    yield "apart", named
+
+
+def _published() -> str:
+    """Return the ranges of the published profiles with and without the state after the final norm."""
+    rows = []
+    for adapter in ("pythia", "gemma"):
+        for profile in registry().adapter(adapter).published().values():
+            share = profile.curve(SHARE, PAPER, "all").array()
+            ranges = (np.ptp(values) for values in (share, share[:-1]))
+            rows.append((profile.model.name, str(profile.model.layers), *(f"{found:.3f}" for found in ranges)))
+    return _table(("model", "blocks", "range of the share", "without the last state"), rows)
+
+
+def _spanned(found: Bounds, form: str = ".3f") -> str:
+    sign = form if form.startswith("+") else f"+{form}"
+    span = f" ({found.low:{sign}} to {found.high:{sign}})" if np.isfinite(found.low) else ""
+    return f"{found.estimate:{sign}}{span}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
