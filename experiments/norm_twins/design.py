@@ -1,9 +1,10 @@
 """What the experiment trains and measures, as design.toml says."""
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,20 +14,6 @@ from aniso_twins.training import MATCHED
 
 HERE = Path(__file__).parent
 PROFILES, TRAININGS = HERE / "profiles", HERE / "trainings"
-LAST = "step500"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How all twins are trained, whatever their size."""
-
-    steps: int
-    batch: int
-    check: int
-    checkpoints: int
-    until_loss: float
-    vocabulary: int
-    rate: float
 
 
 @dataclass(frozen=True)
@@ -69,10 +56,16 @@ class Design:
 
     corpus_sha256: str
     prompts: str
-    recipe: Trained
+    recipe: Mapping[str, Any]
+    """How all twins are trained, whatever their size: fields of a Recipe."""
     measured: Measured
     followed: Measured
     arm: tuple[Arm, ...]
+
+    @property
+    def last(self) -> str:
+        """The checkpoint after the last step, as `step500`."""
+        return f"step{self.recipe['steps']}"
 
     def only(self, names: Sequence[str]) -> "Design":
         """Return the design of some of its arms; raises AnisoError for an arm that it has not."""
@@ -84,8 +77,8 @@ class Design:
 
     def plans(self, arm: Arm) -> list[Plan]:
         """Return the trainings of an arm, seed by seed."""
-        sized = {"blocks": arm.blocks, "width": arm.width, "heads": arm.heads}
-        recipe = msgspec.convert(msgspec.to_builtins(self.recipe) | sized | {"bfloat16": False}, Recipe)
+        sized = {"blocks": arm.blocks, "width": arm.width, "heads": arm.heads, "bfloat16": False}
+        recipe = msgspec.convert({**self.recipe, **sized}, Recipe)
         return [Plan(norm, seed, self.corpus_sha256, recipe) for seed in arm.seeds for norm in arm.norms]
 
     def checkpoints(self) -> Iterator[Checkpoint]:
@@ -93,7 +86,7 @@ class Design:
         for arm in self.arm:
             for plan in self.plans(arm):
                 earlier = [f"step{step}" for step in plan.recipe.grid()[:-1]] if arm.followed else []
-                for place in (*earlier, f"step{plan.recipe.steps}", MATCHED):
+                for place in (*earlier, self.last, MATCHED):
                     yield Checkpoint(plan, place, whole=place not in earlier)
 
 

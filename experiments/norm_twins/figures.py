@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from aniso_core import drawing
 from aniso_core.records import Profile, ReportFile
 from aniso_core.rigorous import SHARE
+from aniso_gaugeflat import SESOI
 from aniso_report.figures.looks import SERIES
 from aniso_report.figures.media import MEDIA, style
 from aniso_twins.norms import NORMS
 from aniso_twins.plan import Training
-from norm_twins.design import LAST
+from aniso_twins.training import MATCHED
 from norm_twins.evidence import PLACES, Evidence, Place, apart, flat, highest, over_seeds
 
 _LOOKS = dict(zip(("layernorm", "rmsnorm"), SERIES, strict=False))
 _SAID = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
-_MATTERS = 0.02
 _WIDTH = 9.0
 _KINDS = ("png",)
 
@@ -38,7 +38,7 @@ def draw(found: Evidence) -> Iterator[ReportFile]:
 def profiles(found: Evidence) -> Figure:
     """Draw the share over layers after the last step, all seeds of both norms."""
     figure, panels = _sheet(2, 2, 5.6)
-    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
     for axes, place in zip(panels, PLACES, strict=True):
         for norm, number in (("layernorm", 1), ("rmsnorm", 0)):
             curves = [pair[number].curve(SHARE, *place) for pair in pairs]
@@ -52,7 +52,8 @@ def profiles(found: Evidence) -> Figure:
 def differences(found: Evidence) -> Figure:
     """Draw how much flatter RMSNorm twins are, pair by pair, with the mean and its exact interval."""
     figure, (axes,) = _sheet(1, 1, 3.4)
-    rows = [(place, where, said) for place in PLACES for where, said in ((LAST, "500 steps"), ("matched", "same loss"))]
+    at = ((found.designed.last, "last step"), (MATCHED, "same loss"))
+    rows = [(place, where, said) for place in PLACES for where, said in at]
     for row, (place, where, _) in enumerate(rows):
         pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(["pairs"], "rmsnorm", where)]
         _row(axes, -row, pairs)
@@ -68,7 +69,9 @@ def ladder(found: Evidence) -> Figure:
     rows.append((["deeper"], "rmsnorm", "rmsnorm, 16 blocks"))
     for axes, place in zip(panels, PLACES, strict=True):
         for row, (arms, norm, _) in enumerate(rows):
-            pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(arms, norm, LAST)]
+            pairs = [
+                (flat(one, place), flat(other, place)) for one, other in found.twins(arms, norm, found.designed.last)
+            ]
             _row(axes, -row, pairs)
         axes.set_yticks([-row for row in range(len(rows))], [said for *_, said in rows])
         axes.set_title(_named(place))
@@ -125,7 +128,7 @@ def _row(axes: Axes, height: float, pairs: Sequence[tuple[float, float]]) -> Non
 
 
 def _about_zero(axes: Axes, label: str) -> None:
-    axes.axvspan(-_MATTERS, _MATTERS, color="0.92", zorder=0)
+    axes.axvspan(-SESOI, SESOI, color="0.92", zorder=0)
     axes.axvline(0, color="0.5", lw=0.8)
     axes.set_xlabel(label)
     axes.margins(y=0.12)

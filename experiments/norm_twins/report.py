@@ -5,7 +5,7 @@ Run as `python -m norm_twins.report`. With --check nothing is written, and the e
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from aniso_core import store
 from aniso_core.errors import AnisoError
 from aniso_core.inference import Bounds
 from aniso_core.plugins import registry
-from aniso_core.records import PAPER, Profile, Verdict
+from aniso_core.records import PAPER, Verdict
 from aniso_core.rigorous import SHARE
+from aniso_gaugeflat import SESOI
 from aniso_twins.norms import NORMS
+from aniso_twins.training import MATCHED
 from norm_twins import design
-from norm_twins.design import HERE, LAST
-from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, read
+from norm_twins.design import HERE
+from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, power, read
 from norm_twins.figures import draw
 
 PAGES = HERE.parents[1] / "docs" / "experiments"
@@ -77,8 +79,9 @@ def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
     prompts = next(iter(found.profiles.values())).prompts
     yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
     yield "seeds", len(pairs.seeds)
-    yield "steps", found.designed.recipe.steps
-    yield "batch", found.designed.recipe.batch
+    yield "recipe", found.designed.recipe
+    yield "matters", SESOI
+    yield "power", {size: power(len(pairs.seeds), size) for size in (1.0, 1.5)}
     yield "hours", sum(seconds) / 3600
     yield "minutes", round(np.median(seconds) / 60)
     yield "tokens", f"{prompts.tokens:,}" if prompts else ""
@@ -111,7 +114,7 @@ def _trainings(found: Evidence) -> str:
         "seeds",
         "million parameters",
         "held-out loss at the end",
-        "step at 4.8",
+        "step of the same loss",
         "minutes",
     )
     return _table(heads, rows)
@@ -119,7 +122,7 @@ def _trainings(found: Evidence) -> str:
 
 def _bells(found: Evidence) -> str:
     """Return how many of either norm's twins are bells, and of how many it was refuted."""
-    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
     verdicts = judged("bell-curve", "h1", [profile for pair in pairs for profile in pair])
     rows = []
     for stream, tokens in PLACES:
@@ -134,7 +137,7 @@ def _bells(found: Evidence) -> str:
 def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield the verdicts on the norm, as a table and by name."""
     rows, named = [], {}
-    for family, where, said in (("steps", LAST, "500 steps"), ("loss", "matched", "same loss")):
+    for family, where, said in (("steps", found.designed.last, "last step"), ("loss", MATCHED, "same loss")):
         pairs = found.twins(["pairs"], "rmsnorm", where)
         verdicts = judged("gauge-flatness", "h2", [profile for pair in pairs for profile in pair])
         for verdict in verdicts:
@@ -158,14 +161,14 @@ def _ladder(found: Evidence) -> str:
     """Return the differences from LayerNorm for each norm of the ladder, over the seeds that all of them have."""
     rows = []
     for norm in (norm for norm in NORMS if norm != "layernorm"):
-        pairs = found.twins(["pairs", "ladder"], norm, LAST)[: len(found.arm("ladder").seeds)]
+        pairs = found.twins(["pairs", "ladder"], norm, found.designed.last)[: len(found.arm("ladder").seeds)]
         rows.append((norm, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
     return _table(("norm", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
 
 
 def _deeper(found: Evidence) -> str:
     rows = []
-    for where, said in ((LAST, "500 steps"), ("matched", "same loss")):
+    for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
         pairs = found.twins(["deeper"], "rmsnorm", where)
         rows.append((said, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
     return _table(("compared at", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
@@ -177,21 +180,14 @@ def _each(differences: Sequence[float]) -> str:
 
 def _sinks(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield how much first and massive tokens stand out after the last step, as a table and by name."""
-    measures: dict[str, tuple[str, Callable[[Profile], float]]] = {
-        "first-token-share": ("largest over layers", lambda profile: highest(profile, "first-token-share")),
-        "sink-ratio": ("largest over layers", lambda profile: highest(profile, "sink-ratio")),
-        "massive-ratio": ("largest over layers", lambda profile: highest(profile, "massive-ratio")),
-        "norm-cv": ("largest over layers", lambda profile: highest(profile, "norm-cv")),
-        "participation-ratio-unbiased": ("largest", lambda profile: highest(profile, "participation-ratio-unbiased")),
-    }
-    pairs = found.twins(["pairs"], "rmsnorm", LAST)
+    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
     rows, named = [], {}
-    for metric, (said, value) in measures.items():
-        both = [(value(one), value(other)) for one, other in pairs]
+    for metric in ("first-token-share", "sink-ratio", "massive-ratio", "norm-cv", "participation-ratio-unbiased"):
+        both = [(highest(one, metric), highest(other, metric)) for one, other in pairs]
         levels = [f"{np.mean([pair[number] for pair in both]):.3g}" for number in (1, 0)]
         named[metric.replace("-", "_")] = apart(both)
-        rows.append((f"`{metric}`, {said}", *levels, _spanned(apart(both), ".3g")))
-    yield "sinks", _table(("residual stream, all tokens", "LayerNorm", "RMSNorm", "difference (95 %)"), rows)
+        rows.append((f"`{metric}`", *levels, _spanned(apart(both), ".3g")))
+    yield "sinks", _table(("largest over layers", "LayerNorm", "RMSNorm", "difference (95 %)"), rows)
     yield "apart", named
 
 

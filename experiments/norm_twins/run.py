@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(designed: Design, work: Path) -> None:
     """Train all arms, as many trainings at a time as there are cores, each with one thread."""
     texts = work / "texts"
-    found = build_corpus(find_books(texts), SEED, designed.recipe.vocabulary).sha256
+    found = build_corpus(find_books(texts), SEED, designed.recipe["vocabulary"]).sha256
     if found != designed.corpus_sha256:
         message = (
             f"The texts in {texts} make a corpus of SHA-256 {found[:12]}, and design.toml has "
