@@ -30,7 +30,6 @@ import torch
 from results import record
 from same import contents
 
-from aniso_core.api import make_plan
 from aniso_core.cli import main as aniso
 from aniso_core.plugins import registry
 from aniso_core.store import UNFINISHED
@@ -100,15 +99,15 @@ def prepared(work: Path) -> list[str]:
     text = work / "text.jsonl"
     documents = registry().prompts("library128").load()[:DOCUMENTS]
     text.write_text("".join(json.dumps({"id": d.id, "text": d.text}) + "\n" for d in documents))
-    return ["--adapter", "gemma", "--prompts", str(text), "--reporter", "csv"]
+    return ["--adapter", "gemma", "--prompts", str(text), "--reporter", "csv", "--shard-tokens", str(SHARD_TOKENS)]
 
 
 class Server:
     """Forks attempts at a run, and knows what an undisturbed one comes to."""
 
-    def __init__(self, work: Path, options: Sequence[str], shard_tokens: int = SHARD_TOKENS) -> None:
+    def __init__(self, work: Path, options: Sequence[str]) -> None:
         """Load everything by measuring once, then measure undisturbed."""
-        self.work, self._options, self._shard_tokens = work, options, shard_tokens
+        self.work, self._options = work, options
         self.folder = work / "runs"
         with emptied(self.folder), contextlib.suppress(SystemExit):
             aniso([*self.command, "--quiet"])
@@ -122,8 +121,8 @@ class Server:
             counter = work / "operations"
             self.ran(partial(_count_operations, self.folder, counter))
             self.operations = int(counter.read_text())
-        text = json.loads(self.wanted["run.json"])["prompts"]
-        self.states = round(text["tokens"] / shard_tokens)
+        made = json.loads(self.wanted["run.json"])
+        self.states = round(made["prompts"]["tokens"] / made["asked"]["shard-tokens"])
 
     def ran(self, prepare: Callable[[], None] | None, after: float | None = None) -> int:
         """Return how an attempt ended, its exit code or -9, killed `after` seconds or by what `prepare` sets up."""
@@ -133,7 +132,7 @@ class Server:
         """Return the process of an attempt, which writes what it says into a file."""
         process = os.fork()
         if not process:
-            _attempt(self.command, self._shard_tokens, prepare, said)
+            _attempt(self.command, prepare, said)
         return process
 
     @property
@@ -182,7 +181,7 @@ def at_operations(server: Server, every: int = 1) -> list[Outcome]:
 def in_fresh_processes(server: Server, count: int) -> list[Outcome]:
     """Return what became of runs whose every attempt is a Python of its own, killed at random once there is a state."""
     rng = random.Random(SEED)  # noqa: S311 - times, no secrets
-    begin = [sys.executable, __file__, str(SHARD_TOKENS), *server.command]
+    begin = [sys.executable, __file__, *server.command]
     outcomes = []
     for _ in range(count):
         with emptied(server.folder):
@@ -231,14 +230,11 @@ def place(folder: Path) -> str:
     return "between states" if list(unfinished.glob("state-*")) else "before a state"
 
 
-def _attempt(
-    command: Sequence[str], shard_tokens: int, prepare: Callable[[], None] | None = None, said: Path | None = None
-) -> None:
-    """Run the command with small shards and a state after each, and end this process."""
+def _attempt(command: Sequence[str], prepare: Callable[[], None] | None = None, said: Path | None = None) -> None:
+    """Run the command with a state after each shard, and end this process."""
     # A forked process makes torch's pool of threads anew, which those that load a model must not do all at once.
     torch.set_num_threads(1)
     module: Any = importlib.import_module("aniso_core.cli.profile")
-    module.make_plan = partial(make_plan, shard_tokens=shard_tokens)
     module.Unfinished = partial(Unfinished, every=0.0)
     code = 1
     try:
@@ -312,5 +308,5 @@ def emptied(folder: Path) -> Any:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        _attempt(sys.argv[2:], int(sys.argv[1]))
+        _attempt(sys.argv[1:])
     main()

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FEW, TEXTS, Ran
+from conftest import FEW as BRIEF
+from conftest import TEXTS, Ran
 
 import aniso_core
 from aniso_core import store
-from aniso_core.api import make_plan
 from aniso_core.errors import AnisoError
 from aniso_core.extending import Earlier
 from aniso_core.running import RunningMoments
@@ -25,20 +25,16 @@ from aniso_core.tokens import Tokens
 from aniso_core.unfinished import Unfinished
 
 SHARD = 40
+SMALL = ("--shard-tokens", str(SHARD))
+FEW = (*BRIEF, *SMALL)
 MORE = tuple(f"{number} {text}" for number, text in enumerate(TEXTS))
 
 
 @pytest.fixture(autouse=True)
-def shards_of(monkeypatch):
-    """Make shards of 40 tokens and keep a state after each; return a function that makes them of another size."""
+def every_state(monkeypatch):
+    """Keep a state after each shard, however soon it follows."""
     module = importlib.import_module("aniso_core.cli.profile")
-
-    def make(size: int) -> None:
-        monkeypatch.setattr(module, "make_plan", partial(make_plan, shard_tokens=size))
-
-    make(SHARD)
     monkeypatch.setattr(module, "Unfinished", partial(Unfinished, every=0.0))
-    return make
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def begun(measure, file):
     """Return a function that measures texts and keeps the states, into `run`."""
 
     def run(texts=TEXTS, *options, **where) -> Path:
-        ran = measure(*(options or FEW), "--keep-states", prompts=file("begin.txt", texts), **where)
+        ran = measure(*SMALL, *(options or BRIEF), "--keep-states", prompts=file("begin.txt", texts), **where)
         assert ran.code == 0, ran.err
         return ran.run
 
@@ -81,7 +77,7 @@ def at_once(measure, file):
     """Return a function that measures all texts in one run, `both`."""
 
     def run(texts, *options) -> Path:
-        ran = measure(*(options or FEW), prompts=file("both.txt", texts), out="both")
+        ran = measure(*SMALL, *(options or BRIEF), prompts=file("both.txt", texts), out="both")
         assert ran.code == 0, ran.err
         return ran.run
 
@@ -92,11 +88,11 @@ def at_once(measure, file):
 def extended(begun, extend, at_once):
     """Return a function that measures some texts, adds more, and measures all at once; it returns the three runs."""
 
-    def run(texts=TEXTS, more=MORE) -> tuple[Path, Path, Path]:
-        earlier = begun(texts)
+    def run(texts=TEXTS, more=MORE, options=()) -> tuple[Path, Path, Path]:
+        earlier = begun(texts, *options)
         ran = extend(earlier, more)
         assert ran.code == 0, ran.err
-        return earlier, ran.run, at_once((*texts, *more))
+        return earlier, ran.run, at_once((*texts, *more), *options)
 
     return run
 
@@ -165,10 +161,9 @@ def test_only_what_is_not_kept_is_measured(begun, extend, monkeypatch):
 
 
 @pytest.mark.parametrize(("size", "full"), [(10_000, 0), (1, 4)])
-def test_shards_may_be_none_or_all_full(size, full, extended, shards_of):
+def test_shards_may_be_none_or_all_full(size, full, extended):
     """A text that fills no shard is measured again, one whose last shard is full as well is not, and both come out."""
-    shards_of(size)
-    earlier, got, want = extended()
+    earlier, got, want = extended(options=(*BRIEF, "--shard-tokens", str(size)))
     assert kept(earlier) == full
     assert numbers(got) == numbers(want)
 
@@ -515,7 +510,7 @@ def test_damaged_documents_are_refused(damage, begun, extend):
 
 
 @pytest.fixture
-def changed(begun, copied, shards_of):
+def changed(begun, copied):
     """Return a function that measures a run, and then changes its model, the machine or its options."""
     threads = torch.get_num_threads()
 
@@ -534,8 +529,6 @@ def changed(begun, copied, shards_of):
             tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()) | lower))
         elif change == "threads":
             torch.set_num_threads(threads + 1)
-        elif change == "shards":
-            shards_of(50)
         else:
             toml.write_text(toml.read_text().replace("batch-tokens = 1024", "batch-tokens = 64"))
         return run
@@ -551,7 +544,6 @@ def changed(begun, copied, shards_of):
         ("config", r"config.json \(then \w{12}, now \w{12}\)"),
         ("tokenizer", r"token ids \(then \w{12}, now \w{12}\)"),
         ("threads", r"threads \(then \d+, now \d+\)"),
-        ("shards", r"tokens of a shard \(then 40, now 50\)"),
         ("options", r"batch-tokens \(then 1024, now 64\)"),
     ],
 )

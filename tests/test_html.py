@@ -343,11 +343,11 @@ def test_models_without_a_document_in_common_are_not_tested():
 def test_of_many_checkpoints_the_ends_of_trainings_are_compared():
     """Of checkpoints the last and first of each training make the pairs, of other models the first ten are told."""
     names = [f"{model}@step{step}" for model in ("a", "b") for step in (0, 1, 16, 2)]
-    pairs = [(names[i], names[j]) for i, j in differ.told(names)]
+    pairs = [(names[i], names[j]) for i, j in differ.chosen(names)]
     ends = ("a@step16", "b@step16", "a@step0", "b@step0")
     assert pairs == list(itertools.combinations(ends, 2))
-    assert differ.told(names[:5]) == list(itertools.combinations(range(5), 2))
-    assert differ.told([*names, "c"]) == list(itertools.combinations(range(9), 2))[:10]
+    assert differ.chosen(names[:5]) == list(itertools.combinations(range(5), 2))
+    assert differ.chosen([*names, "c"]) == list(itertools.combinations(range(9), 2))[:10]
 
 
 def test_what_is_left_out_of_a_large_comparison_is_said():

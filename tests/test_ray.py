@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from functools import partial
 from types import SimpleNamespace
 
 import psutil
@@ -305,7 +304,6 @@ def test_a_sweep_outlives_a_machine(aniso, tmp_path, monkeypatch):
     """A sweep on a cluster of two machines, one of which is gone in its first run, gives the files of one without."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setattr("aniso_core.cli.profile.make_plan", partial(make_plan, shard_tokens=300))
     torch.set_num_threads(1)
     documents = registry().prompts("library128").load()
     for number in range(2):
@@ -313,7 +311,7 @@ def test_a_sweep_outlives_a_machine(aniso, tmp_path, monkeypatch):
         (tmp_path / f"{number}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     file = tmp_path / "two.toml"
     file.write_text(
-        'metric = ["norm-mean", "top-eigenvalue-share"]\nhypothesis = ["norm-uniformity"]\n'
+        'metric = ["norm-mean", "top-eigenvalue-share"]\nhypothesis = ["norm-uniformity"]\nshard-tokens = 300\n'
         '[sweep]\nadapter = "gemma"\nprompts = ["0.jsonl", "1.jsonl"]\n',
         encoding="utf-8",
     )
@@ -349,13 +347,9 @@ def test_a_sweep_outlives_a_machine(aniso, tmp_path, monkeypatch):
 def test_the_death_of_a_worker_is_said_in_a_sentence(tmp_path):
     """It is said on stderr by aniso alone, and no part of what a plugin said; stdout holds the result."""
     code = f"""
-import importlib
-from functools import partial
 import psutil
-from aniso_core.api import make_plan
 from aniso_core.cli import main
 from aniso_core.executing import Ahead
-importlib.import_module("aniso_core.cli.profile").make_plan = partial(make_plan, shard_tokens=600)
 take, killed = Ahead.take, []
 def taken(ahead, batch_tokens):
     part = take(ahead, batch_tokens)
@@ -365,7 +359,8 @@ def taken(ahead, batch_tokens):
     return part
 Ahead.take = taken
 main(["profile", "--adapter", "gemma", "--prompts", "library128", "--hypothesis", "norm-uniformity", "--json",
-      "--executor", "ray", "--executor-option", "workers=2", "--out", {str(tmp_path / "run")!r}])
+      "--shard-tokens", "600", "--executor", "ray", "--executor-option", "workers=2",
+      "--out", {str(tmp_path / "run")!r}])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -404,13 +399,12 @@ import importlib
 import os
 import signal
 from functools import partial
-from aniso_core.api import make_plan
 from aniso_core.cli import main
 from aniso_core.executing import Ahead
 from aniso_core.unfinished import Unfinished
 from aniso_ray.cluster import _ray
 ray, command = _ray(own=True), importlib.import_module("aniso_core.cli.profile")
-command.make_plan, command.Unfinished = partial(make_plan, shard_tokens=600), partial(Unfinished, every=0.0)
+command.Unfinished = partial(Unfinished, every=0.0)
 take, node, taken = Ahead.take, ray._private.services.canonicalize_bootstrap_address, []
 def terminated(ahead, batch_tokens):
     if len(taken) == 2:
@@ -425,7 +419,7 @@ if {when!r} == "measuring":
 else:
     ray._private.services.canonicalize_bootstrap_address = started
 main(["profile", "--adapter", "gemma", "--prompts", "library128", "--metric", "norm-mean", "--executor", "ray",
-      "--executor-option", "workers=1", "--out", {str(tmp_path / "run")!r}])
+      "--shard-tokens", "600", "--executor-option", "workers=1", "--out", {str(tmp_path / "run")!r}])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 143, done.stderr

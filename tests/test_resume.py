@@ -13,25 +13,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FEW, TEXTS
+from conftest import FEW as BRIEF
+from conftest import TEXTS
 from same import contents
 
 import aniso_core
 from aniso_core import store
-from aniso_core.api import make_plan
 from aniso_core.unfinished import Unfinished
+
+FEW = (*BRIEF, "--shard-tokens", "40")
 
 
 @pytest.fixture
-def small_shards(monkeypatch):
-    """Make shards of 40 tokens and keep a state after each."""
+def every_state(monkeypatch):
+    """Keep a state after each shard, however soon it follows."""
     module = importlib.import_module("aniso_core.cli.profile")
-    monkeypatch.setattr(module, "make_plan", partial(make_plan, shard_tokens=40))
     monkeypatch.setattr(module, "Unfinished", partial(Unfinished, every=0.0))
 
 
 @pytest.fixture
-def broken_off(measure, monkeypatch, small_shards):  # noqa: ARG001 - without them nothing is kept
+def broken_off(measure, monkeypatch, every_state):  # noqa: ARG001 - without it nothing is kept
     """Return a function that measures until so many states are kept, and then presses Ctrl-C."""
 
     def run(*options, after=2, by=measure, **where):
@@ -138,6 +139,7 @@ def test_reporters_and_quiet_may_change(broken_off, measure):
         (("--stream", "residual"), r"stream \(then not given, now residual\)"),
         (("--hypothesis", "bell-curve"), r"hypothesis \(then .*gauge-flatness.*, now nothing\)"),
         (("--dtype", "float64"), r"dtype \(then not given, now float64\)"),
+        (("--shard-tokens", "50"), r"shard-tokens \(then 40, now 50\)"),
         (("--batch-tokens", "64"), r"batch-tokens \(then 1024, now 64\)"),
         (
             ("--max-length", "16", "--bos", "omit"),
@@ -316,7 +318,7 @@ def filled(disk: Path, leave: int) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("small_shards")
+@pytest.mark.usefixtures("every_state")
 def test_a_disk_without_room_for_states_is_said_and_the_run_is_whole(measure, small_disk, tmp_path):
     """Where no state can be stored, one note says so, and the run that needs less room than a state becomes whole."""
     want = measure(*FEW, out="undisturbed").run
@@ -333,7 +335,7 @@ def test_a_disk_without_room_for_states_is_said_and_the_run_is_whole(measure, sm
     assert contents(ran.run)["profile.json"] == contents(want)["profile.json"]
 
 
-@pytest.mark.usefixtures("small_shards")
+@pytest.mark.usefixtures("every_state")
 def test_a_disk_that_is_full_at_the_end_costs_nothing(measure, small_disk, tmp_path):
     """What was measured is kept when the run directory cannot be written, and --resume finishes once there is room."""
     want = measure(*FEW, out="undisturbed").run
@@ -410,7 +412,7 @@ def tight(reading, tried):
     return made()
 
 
-@pytest.mark.usefixtures("small_shards")
+@pytest.mark.usefixtures("every_state")
 def test_memory_that_ends_while_shards_are_added_is_one_sentence(measure, monkeypatch):
     """Then what was added is kept, and the sentence says what takes less."""
     from aniso_core.fold import Fold
@@ -444,8 +446,8 @@ import faults
 import signal
 from functools import partial
 from pathlib import Path
-options = {["--model", str(neox), "--prompts", str(text), *FEW, "--reporter", "csv"]!r}
-server = faults.Server(Path({str(tmp_path)!r}), options, shard_tokens=60)
+options = {["--model", str(neox), "--prompts", str(text), *BRIEF, "--reporter", "csv", "--shard-tokens", "60"]!r}
+server = faults.Server(Path({str(tmp_path)!r}), options)
 assert server.operations > 40, server.operations
 outcomes = [*faults.at_random(server, 4, 2), *faults.at_operations(server, 20), faults.at_once(server, 5)]
 assert len(outcomes) > 6

@@ -40,6 +40,7 @@ from aniso_core.errors import AnisoError
 from aniso_core.extending import put
 from aniso_core.plugins import Registry
 from aniso_core.records import STREAMS, Failure, Profile, Report, Verdict
+from aniso_core.shards import TOKENS
 from aniso_core.sources import on_disk, weights_size
 from aniso_core.text import slug, visible
 from aniso_core.tokens import TOKEN_SETS
@@ -106,6 +107,14 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
     default=1024,
     show_default=True,
     help="Padded tokens in a batch; changes speed and memory, and values by rounding alone.",
+)
+@click.option(
+    "--shard-tokens",
+    type=click.IntRange(min=1),
+    default=TOKENS,
+    show_default=True,
+    help="Tokens from which a shard is full: what a state is stored after and an executor hands out; changes values by "
+    "rounding alone.",
 )
 @click.option(
     "--kernels",
@@ -199,6 +208,7 @@ def requested(known: Registry, chosen: Mapping[str, Any]) -> Request:
         bos=chosen["bos"],
         max_length=chosen["max_length"],
         batch_tokens=chosen["batch_tokens"],
+        shard_tokens=chosen["shard_tokens"],
         kernels=chosen["kernels"],
         intervals=not chosen["no_intervals"],
         time_limit=chosen["time_limit"],

@@ -82,6 +82,7 @@ class Request:
             "device-map": chosen["device_map"],
             "bos": plan.bos,
             "batch-tokens": plan.batch_tokens,
+            "shard-tokens": plan.shard_tokens,
             "kernels": plan.kernels,
             "max-length": plan.max_length,
             "no-intervals": not plan.intervals,
@@ -92,11 +93,11 @@ class Request:
         }
 
     def found(self, known: Registry, probe: Probe) -> dict[str, Any]:
-        """Return what else a result depends on, by name: weights, machine, versions, the size of shards."""
+        """Return what else a result depends on, by name: weights, machine, versions."""
         plan, owners = self.plan, known.owners("hypothesis")
         told = facts(known, self.adapter.name, self.chosen["model"], probe, plan.owners)
         judging = (owners[hypothesis.name] for hypothesis in self.hypotheses)
-        return told | {"tokens of a shard": plan.shard_tokens, "plugins": sorted({*told["plugins"], *judging})}
+        return told | {"plugins": sorted({*told["plugins"], *judging})}
 
     def elsewhere(self, known: Registry, probe: Probe, workers: Workers) -> Elsewhere:
         """Return workers with what they need to know of the model that was opened here."""

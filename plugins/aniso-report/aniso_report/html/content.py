@@ -143,7 +143,7 @@ def _limits(report: Report, noted: int) -> list[str]:
             f"Of {number} models the first {MOST_WHOLE} are here with every metric; of the others the page holds the "
             "share of the first direction alone. `aniso export` gives all numbers."
         )
-    told = len(differ.told(labels(report.profiles)))
+    told = len(differ.chosen(labels(report.profiles)))
     if (pairs := comb(number, 2)) > told:
         said.append(f"Of {pairs:,} pairs of models the page tells {told} in words.")
     if noted > _MOST_RECORDS:

@@ -30,10 +30,10 @@ _ROUNDING = 1e-12  # of the largest difference; less than this at every document
 
 def pairs(profiles: Sequence[Profile], labels: Sequence[str], verdicts: Sequence[Verdict]) -> list[Answer]:
     """Return for each of the pairs that are told whether they differ, and in what."""
-    return [_pair((profiles[i], labels[i]), (profiles[j], labels[j]), verdicts) for i, j in told(labels)]
+    return [_pair((profiles[i], labels[i]), (profiles[j], labels[j]), verdicts) for i, j in chosen(labels)]
 
 
-def told(labels: Sequence[str]) -> list[tuple[int, int]]:
+def chosen(labels: Sequence[str]) -> list[tuple[int, int]]:
     """Return the pairs that are told in words: all, or the first where there are many.
 
     Of many checkpoints these are pairs of the last and first of each training, which say more than two neighbours.
@@ -53,7 +53,7 @@ def _pair(one: tuple[Profile, str], other: tuple[Profile, str], verdicts: Sequen
     if refused:
         return Answer(question, "Not comparable", (sentence(short(refused, 300)),))
     apart = {tokens: found for tokens in ("all", "bulk") if (found := _apart(a, b, tokens))}
-    said = [*_peaks(a, b), *(_told(tokens, found, first, second) for tokens, found in apart.items())]
+    said = [*_peaks(a, b), *(_sentence(tokens, found, first, second) for tokens, found in apart.items())]
     said += _claimed(about_both(verdicts, (a.model.name, b.model.name)))
     if not apart:
         return Answer(question, NOT_KNOWN, (*said, "The documents that both read do not allow a test of the share."))
@@ -64,7 +64,7 @@ def _pair(one: tuple[Profile, str], other: tuple[Profile, str], verdicts: Sequen
     return Answer(question, f"Yes, in the share{alone}", tuple(said))
 
 
-def _told(tokens: str, found: "_Apart", first: str, second: str) -> str:
+def _sentence(tokens: str, found: "_Apart", first: str, second: str) -> str:
     return (
         f"{tokens.capitalize()} tokens: the shares are told apart at {found.above + found.below} of {found.states} "
         f"depths (all depths tested at once, paired over {found.units}, level {_ALPHA}); {first} is higher at "
