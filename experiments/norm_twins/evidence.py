@@ -1,5 +1,6 @@
 """What the stored profiles say: verdicts on the claims, and numbers beside them that test nothing."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,21 @@ def over_seeds(curves: Sequence[Array]) -> tuple[Array, Array, Array]:
     """Return mean, least and largest over seeds, each float64[layers]."""
     values = np.stack(curves)
     return values.mean(axis=0), values.min(axis=0), values.max(axis=0)
+
+
+def planted(ratio: float, tokens: int) -> float:
+    """Return the share of states of which one in so many is `ratio` times as long as the others, along one direction.
+
+    The others are of equal length and point evenly in all directions of a wide space, so that with p = 1 / tokens the
+    share is ratio**2 p / (1 + ratio**2 p).
+    """
+    weight = ratio**2 / tokens
+    return weight / (1 + weight)
+
+
+def planted_ratio(norm_cv: float, tokens: int) -> float:
+    """Return how many times as long as the others one in so many states is where norms have this norm-cv."""
+    return 1 + norm_cv * tokens / (math.sqrt(tokens - 1) - norm_cv)
 
 
 def power(pairs: int, size: float, alpha: float = 0.05) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aniso_core import drawing
 from aniso_core.records import Profile, ReportFile
@@ -18,7 +19,13 @@ from aniso_twins.training import MATCHED
 from norm_twins.evidence import PLACES, Evidence, Place, apart, flat, highest, over_seeds
 
 _LOOKS = dict(zip(("layernorm", "rmsnorm"), SERIES, strict=False))
-_SAID = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"}
+_SAID = {
+    "layernorm": "LayerNorm",
+    "rmsnorm": "RMSNorm",
+    "no-gain": "no gain",
+    "no-bias": "no bias",
+    "no-centre": "no centring",
+}
 _WIDTH = 9.0
 _KINDS = ("png",)
 
@@ -45,6 +52,7 @@ def profiles(found: Evidence) -> Figure:
             _band(axes, curves[0].layers, [curve.array() for curve in curves], norm)
         axes.set(title=_named(place), xlabel="layer", ylabel=SHARE.replace("-", " "))
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend()
     return figure
 
@@ -58,15 +66,15 @@ def differences(found: Evidence) -> Figure:
         pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(["pairs"], "rmsnorm", where)]
         _row(axes, -row, pairs)
     axes.set_yticks([-row for row in range(len(rows))], [f"{_named(place)}, {said}" for place, _, said in rows])
-    _about_zero(axes, "difference of flatness, RMSNorm less LayerNorm (left: RMSNorm is flatter)")
+    _about_zero(axes, "difference of flatness, RMSNorm less LayerNorm; left: RMSNorm is flatter")
     return figure
 
 
 def ladder(found: Evidence) -> Figure:
     """Draw how much flatter twins with each norm of the ladder are than with LayerNorm, seed by seed."""
-    figure, panels = _sheet(2, 2, 5.0)
-    rows = [(["pairs", "ladder"], norm, norm) for norm in NORMS if norm != "layernorm"]
-    rows.append((["deeper"], "rmsnorm", "rmsnorm, 16 blocks"))
+    figure, panels = _sheet(2, 2, 5.0, shared=True)
+    rows = [(["pairs", "ladder"], norm, _SAID[norm]) for norm in NORMS if norm != "layernorm"]
+    rows.append((["deeper"], "rmsnorm", f"RMSNorm, {found.arm('deeper').blocks} blocks"))
     for axes, place in zip(panels, PLACES, strict=True):
         for row, (arms, norm, _) in enumerate(rows):
             pairs = [
@@ -76,6 +84,7 @@ def ladder(found: Evidence) -> Figure:
         axes.set_yticks([-row for row in range(len(rows))], [said for *_, said in rows])
         axes.set_title(_named(place))
         _about_zero(axes, "difference of flatness from LayerNorm")
+        axes.label_outer()
     return figure
 
 
@@ -96,7 +105,9 @@ def training(found: Evidence) -> Figure:
             curves = [np.array([value(pair[number]) for pair in pairs]) for pairs in zip(*rows, strict=True)]
             _band(axes, steps, curves, norm)
         axes.set(xlabel="step", ylabel=said)
+    for axes in panels:
         axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlim(left=0)
     panels[0].legend()
     return figure
@@ -128,15 +139,16 @@ def _row(axes: Axes, height: float, pairs: Sequence[tuple[float, float]]) -> Non
 
 
 def _about_zero(axes: Axes, label: str) -> None:
+    """Mark zero, and in grey what is too little to matter."""
     axes.axvspan(-SESOI, SESOI, color="0.92", zorder=0)
     axes.axvline(0, color="0.5", lw=0.8)
     axes.set_xlabel(label)
     axes.margins(y=0.12)
 
 
-def _sheet(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+def _sheet(rows: int, columns: int, height: float, *, shared: bool = False) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    return figure, list(np.ravel(figure.subplots(rows, columns)))
+    return figure, list(np.ravel(figure.subplots(rows, columns, sharex=shared, sharey=shared)))
 
 
 def _named(place: Place) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from aniso_core import store
+from aniso_core import engine, store
 from aniso_core.errors import AnisoError
 from aniso_core.inference import Bounds
 from aniso_core.plugins import registry
@@ -22,12 +22,13 @@ from aniso_twins.norms import NORMS
 from aniso_twins.training import MATCHED
 from norm_twins import design
 from norm_twins.design import HERE
-from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, power, read
+from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, planted, planted_ratio, power, read
 from norm_twins.figures import draw
 
 PAGES = HERE.parents[1] / "docs" / "experiments"
 _PAGE = "norm-twins.md"
 _NORMS = ("layernorm", "rmsnorm")
+_PROMPT = 11  # tokens in a prompt of paper3, about: 16 of them have 172
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +68,7 @@ def _content(found: Evidence) -> Iterator[tuple[str, Any]]:
     yield "ladder", _ladder(found)
     yield "deeper", _deeper(found)
     yield from _sinks(found)
-    yield "published", _published()
+    yield from _published()
     yield from _facts(found)
 
 
@@ -145,7 +146,8 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
             levels = [np.mean([flat(pair[number], place) for pair in pairs]) for number in (1, 0)]
             named[f"{family}_{verdict.stream}_{verdict.tokens}"] = verdict
             rows.append((said, *place, *(f"{level:.3f}" for level in levels), *_verdict(verdict)))
-    heads = ("compared at", "stream", "tokens", "LayerNorm", "RMSNorm", "difference (95 %)", "p (Holm)", "verdict")
+    measured = ("LayerNorm", "RMSNorm", "difference (95 %)", "p of the verdict (Holm)")
+    heads = ("compared at", "stream", "tokens", *measured, "verdict")
     yield "flatness", _table(heads, rows)
     yield "verdicts", named
 
@@ -191,15 +193,23 @@ def _sinks(found: Evidence) -> Iterator[tuple[str, Any]]:
     yield "apart", named
 
 
-def _published() -> str:
-    """Return the ranges of the published profiles with and without the state after the final norm."""
+def _published() -> Iterator[tuple[str, Any]]:
+    """Yield the ranges of the published profiles, and what one massive token in each prompt would make of them."""
+    profiles = [p for adapter in ("pythia", "gemma") for p in registry().adapter(adapter).published().values()]
     rows = []
-    for adapter in ("pythia", "gemma"):
-        for profile in registry().adapter(adapter).published().values():
-            share = profile.curve(SHARE, PAPER, "all").array()
-            ranges = (np.ptp(values) for values in (share, share[:-1]))
-            rows.append((profile.model.name, str(profile.model.layers), *(f"{found:.3f}" for found in ranges)))
-    return _table(("model", "blocks", "range of the share", "without the last state"), rows)
+    for profile in profiles:
+        share = profile.curve(SHARE, PAPER, "all").array()
+        found = [number for values in (share, share[:-1]) for number in (np.ptp(values), values.max() - values[-1])]
+        rows.append((profile.model.name, *(f"{number:.3f}" for number in found)))
+    heads = ("model", "range of the share", "fall after the peak", "range without the last state", "fall without it")
+    yield "published", _table(heads, rows)
+    verdicts = engine.judge([registry().hypothesis("gauge-flatness")], profiles).verdicts
+    yield "paper", next(v for v in verdicts if v.criterion == "paper" and v.outcome == "supported")
+    yield "prompt", _PROMPT
+    yield "planted", {ratio: planted(ratio, _PROMPT) for ratio in (5, 10, 20)}
+    (spread,) = (curve.array().max() for p in profiles for curve in p.curves if curve.metric == "norm-cv")
+    ratio = planted_ratio(spread, _PROMPT)
+    yield "spread", {"cv": spread, "ratio": ratio, "share": planted(ratio, _PROMPT)}
 
 
 def _spanned(found: Bounds, form: str = ".3f") -> str:

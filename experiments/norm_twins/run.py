@@ -178,9 +178,11 @@ def distance(one: Profile, other: Profile) -> float:
     found = [0.0]
     for curve in one.curves:
         values, others = curve.array(), other.curve(curve.metric, curve.stream, curve.tokens).array()
-        if (np.isnan(values) != np.isnan(others)).any():
+        known = ~np.isnan(values)
+        if (known == np.isnan(others)).any():
             return float("inf")
-        found.append(float(np.nanmax(np.abs(values - others)) / np.nanmax(np.abs(values))))
+        if known.any():  # bulk tokens have no share of the first
+            found.append(float(np.abs(values - others)[known].max() / np.abs(values[known]).max()))
     return max(found)
 
 
