@@ -38,9 +38,9 @@ lint: $(VENV)/ready
 reference: $(VENV)/ready
 	$(BIN)/python scripts/reference.py
 
-# Trains and measures all twins, hours on two cores, and compares with the stored profiles.
+# Trains and measures all twins, hours on two cores, and compares with the stored profiles; with RECORD=1 stores what is not.
 experiment: $(VENV)/ready
-	PYTHONPATH=experiments $(BIN)/python -m norm_twins.run
+	PYTHONPATH=experiments $(BIN)/python -m norm_twins.run $(if $(RECORD),--record)
 
 # The page and its figures, from the stored profiles.
 experiment-report: $(VENV)/ready

@@ -48,13 +48,9 @@ def short(text: object, width: int = 60) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return `text` with a capital first, unless it begins with the name of a hub's model, and a stop last.
-
-    Nothing stays nothing.
-    """
+    """Return `text` with a capital first and a stop last; nothing stays nothing."""
     bare = text.strip().rstrip(".")
-    first = bare[:1] if "/" in bare.partition(" ")[0] else bare[:1].upper()
-    return f"{first}{bare[1:]}." if bare else ""
+    return f"{bare[:1].upper()}{bare[1:]}." if bare else ""
 
 
 def names_in(text: str, names: Iterable[str]) -> set[str]:

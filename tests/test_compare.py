@@ -220,10 +220,10 @@ def test_a_named_hypothesis_is_told_in_full(pair, aniso):
     assert "gauge-flatness" not in ran.out
 
 
-def test_a_sentence_does_not_change_the_name_of_a_model(aniso):
-    """A reason that begins with the name of a hub's model keeps its small letter, so that the name can be found."""
+def test_a_reason_names_a_model_as_it_is_called(aniso):
+    """No sentence begins with the name of a model, which a capital would change."""
     said = aniso("test", "published:pythia-6.9b", "published:gemma-2b", "--hypothesis", "gauge-flatness").out
-    assert "google/gemma-2b: a published profile" in " ".join(said.split())
+    assert "For google/gemma-2b: a published profile" in " ".join(said.split())
 
 
 def test_models_that_no_claim_compares_are_still_shown(pair, aniso, monkeypatch):

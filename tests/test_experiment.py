@@ -1,19 +1,19 @@
 """The experiment with twins: its page is what the stored profiles make of it, and what does not belong is refused."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from norm_twins import design, evidence, report, run
 from norm_twins.design import PROFILES, TRAININGS
-from norm_twins.evidence import judged, read
+from norm_twins.evidence import judged, planted, planted_ratio, power, read
 
 from aniso_core import prereg, store
 from aniso_core.errors import AnisoError
 from aniso_twins import plan as plans
 from aniso_twins.plan import Training
-
-pytestmark = pytest.mark.skipif(not PROFILES.exists(), reason="the twins are not measured yet")
 
 LAST = "step500"
 
@@ -36,9 +36,37 @@ def stored(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def went_wrong(designed, tmp_path, monkeypatch):
+    """Return what is stored of an experiment in which one twin diverged: the second seed's with RMSNorm."""
+    work, name = tmp_path / "work", "8x128-seed1-rmsnorm"
+    shutil.copytree(TRAININGS, work / "twins")
+    (work / "runs").symlink_to(PROFILES)
+    training = plans.decode((work / "twins" / name / plans.RECORD).read_bytes(), work)
+    ended = replace(training, finished=False, diverged_at=40, because="not finite", curve=())
+    plans.write(work / "twins" / name, ended)
+    monkeypatch.setattr(run, "PROFILES", tmp_path / "profiles")
+    monkeypatch.setattr(run, "TRAININGS", tmp_path / "trainings")
+    checkpoints = [c for c in designed.checkpoints() if c.plan.name != name]
+    assert run.record(designed, checkpoints, work) == 0
+    assert run.compare(designed, work) == 1  # its profiles are there and should not be
+    return read(designed, tmp_path / "profiles", tmp_path / "trainings")
+
+
 def test_the_page_is_what_the_profiles_make_of_it():
     """Every number on the page comes out of the stored profiles and the registered claims."""
     assert report.main(["--check"]) == 0
+
+
+def test_a_page_that_says_something_else_is_found_out(found, tmp_path, monkeypatch, capsys):
+    """The first line that differs is named, and the exit code is 1; so it is without a page."""
+    monkeypatch.setattr(report, "PAGES", tmp_path)
+    monkeypatch.setattr(report, "read", lambda _designed: found)
+    monkeypatch.setattr(report, "page", lambda _found: "# Question\n\nNo.\n")
+    assert report.main(["--check"]) == 1
+    (tmp_path / "norm-twins.md").write_text("# Question\n\nYes.\n")
+    assert report.main(["--check"]) == 1
+    assert "norm-twins.md:3 has 'Yes.', and the profiles make 'No.'" in capsys.readouterr().err
 
 
 def test_claims_were_registered_before_any_profile(found):
@@ -59,6 +87,24 @@ def test_claims_are_about_what_was_designed(designed, found):
     assert {claim.prompts_sha256 for claim in claims} == {p.prompts.sha256 for p in found.profiles.values()}
 
 
+def test_the_smallest_effects_are_found_as_often_as_was_planned():
+    """The power of eight pairs is what stands beside the registered claims, and without an effect it is the level."""
+    for size, alpha, wanted in ((1.5, 0.05, 0.98), (1.5, 0.0125, 0.84), (1.0, 0.05, 0.80), (1.0, 0.0125, 0.49)):
+        assert power(8, size, alpha) == pytest.approx(wanted, abs=0.02)
+    assert power(8, 0.0) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize("ratio", [3.0, 10.0])
+def test_planted_tokens_make_the_share_that_is_said(ratio):
+    """One state in 11 along one direction, the others each along its own, makes the share and norm-cv of its length."""
+    others = np.eye(1001)[1:]
+    states = np.vstack([others, np.tile(ratio * np.eye(1001)[0], (100, 1))])
+    values = np.linalg.eigvalsh(np.cov(states.T))
+    assert values[-1] / values.sum() == pytest.approx(planted(ratio, 11), rel=0.01)
+    norms = np.linalg.norm(states, axis=1)
+    assert planted_ratio(norms.std() / norms.mean(), 11) == pytest.approx(ratio)
+
+
 def test_a_missing_profile_is_refused(designed, stored):
     """Without one of the profiles there is no page, and the sentence names the folder."""
     (stored / f"8x128-seed3-rmsnorm@{LAST}").unlink()
@@ -66,12 +112,15 @@ def test_a_missing_profile_is_refused(designed, stored):
         read(designed, stored)
 
 
-def test_a_profile_of_another_twin_is_refused(designed, stored):
-    """A profile in the place of another is found out by the twin that it names."""
+@pytest.mark.parametrize(
+    "other", [f"8x128-seed4-rmsnorm@{LAST}", f"8x128-seed3-layernorm@{LAST}", "8x128-seed3-rmsnorm@step256"]
+)
+def test_a_profile_of_another_twin_is_refused(other, designed, stored):
+    """A profile in the place of another is found out, be it of another seed, norm or step."""
     place = stored / f"8x128-seed3-rmsnorm@{LAST}"
     place.unlink()
-    place.symlink_to(PROFILES / f"8x128-seed4-rmsnorm@{LAST}")
-    with pytest.raises(AnisoError, match="is of a twin by another plan or corpus"):
+    place.symlink_to(PROFILES / other)
+    with pytest.raises(AnisoError, match=f"rmsnorm@{LAST} is of another twin, plan or corpus"):
         read(designed, stored)
 
 
@@ -92,18 +141,25 @@ def test_claims_that_were_changed_afterwards_are_refused(change, found, tmp_path
         changed, wanted = replace(registered, registered="2100-01-01T00:00:00+00:00"), "registered too late"
     store.write_file(tmp_path / "h2.prereg.json", store.encode(changed))
     monkeypatch.setattr(evidence, "HERE", tmp_path)
-    profiles = [profile for pair in found.twins(["pairs"], "rmsnorm", LAST) for profile in pair]
     with pytest.raises(AnisoError, match=wanted):
-        judged("gauge-flatness", "h2", profiles)
+        judged("gauge-flatness", "h2", found, LAST)
 
 
-def test_a_pair_that_diverged_is_left_out_of_the_pairs(found):
-    """Where one twin diverged neither counts, as the claims say beforehand."""
-    name = "8x128-seed2-rmsnorm"
-    diverged = replace(found.trainings[name], diverged_at=40, because="the loss is not finite")
-    left = replace(found, trainings={**found.trainings, name: diverged}).twins(["pairs"], "rmsnorm", LAST)
-    assert len(left) == len(found.twins(["pairs"], "rmsnorm", LAST)) - 1
-    assert not any("seed2" in profile.model.name for pair in left for profile in pair)
+def test_a_verdict_that_one_model_lacks_is_refused(found):
+    """No claim is met by some of its models: a profile that allows no test stops the page, with the reason."""
+    name = f"8x128-seed3-rmsnorm@{LAST}"
+    bare = replace(found.profiles[name], pseudo=())
+    with pytest.raises(AnisoError, match=r"bell-residual-all of h1.prereg.json is not met: .*nothing of single"):
+        judged("bell-curve", "h1", replace(found, profiles={**found.profiles, name: bare}), LAST)
+
+
+def test_a_pair_of_which_one_diverged_is_left_out(went_wrong):
+    """Neither twin counts, as the claims say beforehand; the others are judged, and the page says so."""
+    pairs = went_wrong.pairs(["pairs"], "rmsnorm", LAST)
+    assert [pair.seed for pair in pairs] == [0, 2, 3, 4, 5, 6, 7]
+    assert len(judged("gauge-flatness", "h2", went_wrong, LAST)) == 4
+    assert len(judged("bell-curve", "h1", went_wrong, LAST)) == 4 * 14
+    assert "8x128-seed1-rmsnorm diverged at step 40 and is left out." in report.page(went_wrong)
 
 
 def test_a_training_without_a_checkpoint_is_refused(designed, tmp_path):
@@ -116,6 +172,11 @@ def test_a_training_without_a_checkpoint_is_refused(designed, tmp_path):
     folder.mkdir(parents=True)
     plans.write(folder, Training(plan, finished=True))
     with pytest.raises(AnisoError, match="has no checkpoint step0; remove the folder to train it again"):
+        run.trained(pairs, tmp_path)
+    for checkpoint in pairs.checkpoints():
+        if checkpoint.folder != "matched":
+            (folder / checkpoint.folder).mkdir(exist_ok=True)
+    with pytest.raises(AnisoError, match=r"8x128-seed0-layernorm never came down to a loss of 4\.8"):
         run.trained(pairs, tmp_path)
 
 
@@ -137,6 +198,20 @@ def test_profiles_are_compared_by_the_size_of_their_curves(found):
     curve = profile.curves[0]
     moved = replace(curve, values=(curve.values[0] + 0.5 * max(curve.values), *curve.values[1:]))
     assert run.distance(profile, replace(profile, curves=(moved, *profile.curves[1:]))) == pytest.approx(0.5)
+    unknown = replace(curve, values=(np.nan, *curve.values[1:]))
+    assert run.distance(profile, replace(profile, curves=(unknown, *profile.curves[1:]))) == np.inf
+    other = [replace(p, values=p.values * np.linspace(1, 2, len(p.layers))) for p in profile.pseudo]
+    assert run.distance(profile, replace(profile, pseudo=tuple(other))) > run.TOLERANCE
+
+
+def test_what_is_measured_again_is_compared_with_what_is_stored(designed, tmp_path):
+    """The same profiles are the same, and one that is missing, this time or before, is not."""
+    (tmp_path / "runs").mkdir()
+    for path in PROFILES.iterdir():
+        (tmp_path / "runs" / path.name).symlink_to(path)
+    assert run.compare(designed, tmp_path) == 0
+    (tmp_path / "runs" / f"8x128-seed0-rmsnorm@{LAST}").unlink()
+    assert run.compare(designed, tmp_path) == 1
 
 
 def test_stored_trainings_are_those_of_the_design(designed):

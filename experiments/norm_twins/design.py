@@ -41,13 +41,13 @@ class Checkpoint:
     """A model to measure: its training, its folder in that, and whether it is measured whole."""
 
     plan: Plan
-    place: str
+    folder: str
     whole: bool
 
     @property
     def name(self) -> str:
         """What a run calls the model, as in `8x128-seed0-rmsnorm@step500`."""
-        return f"{self.plan.name}@{self.place}"
+        return f"{self.plan.name}@{self.folder}"
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Design:
         """The checkpoint after the last step, as `step500`."""
         return f"step{self.recipe['steps']}"
 
-    def only(self, names: Sequence[str]) -> "Design":
-        """Return the design of some of its arms; raises AnisoError for an arm that it has not."""
+    def only(self, names: Sequence[str] = ()) -> "Design":
+        """Return the design of some of its arms, or of all; raises AnisoError for an arm that it has not."""
         unknown = [name for name in names if name not in {arm.name for arm in self.arm}]
         if unknown:
             message = f"There is no arm {unknown[0]!r}; the arms are {', '.join(arm.name for arm in self.arm)}."
             raise AnisoError(message)
-        return replace(self, arm=tuple(arm for arm in self.arm if arm.name in names))
+        return replace(self, arm=tuple(arm for arm in self.arm if not names or arm.name in names))
 
     def plans(self, arm: Arm) -> list[Plan]:
         """Return the trainings of an arm, seed by seed."""
@@ -86,8 +86,8 @@ class Design:
         for arm in self.arm:
             for plan in self.plans(arm):
                 earlier = [f"step{step}" for step in plan.recipe.grid()[:-1]] if arm.followed else []
-                for place in (*earlier, self.last, MATCHED):
-                    yield Checkpoint(plan, place, whole=place not in earlier)
+                for folder in (*earlier, self.last, MATCHED):
+                    yield Checkpoint(plan, folder, whole=folder not in earlier)
 
 
 def read() -> Design:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ from aniso_core import engine, prereg, store
 from aniso_core.errors import AnisoError
 from aniso_core.inference import Bounds, flatness, sign_flip, sign_flip_interval
 from aniso_core.plugins import registry
+from aniso_core.prereg import Preregistration
 from aniso_core.records import Array, Profile, Verdict
 from aniso_core.rigorous import SHARE, sample
-from aniso_core.standing import unmet
 from aniso_twins import plan as plans
-from aniso_twins.plan import Plan, Training
-from norm_twins.design import HERE, PROFILES, TRAININGS, Arm, Design
+from aniso_twins.plan import Training
+from norm_twins.design import HERE, PROFILES, TRAININGS, Arm, Checkpoint, Design
 
 Place = tuple[str, str]
 """A stream and a token set."""
@@ -25,27 +25,49 @@ PLACES: tuple[Place, ...] = tuple((stream, tokens) for stream in ("residual", "n
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Twins of one seed, measured at the same checkpoint: the one with another norm, and the one with LayerNorm."""
+
+    seed: int
+    other: Profile
+    layernorm: Profile
+
+    def flatness(self, place: Place) -> tuple[float, float]:
+        """Return the flatness of the other and of the one with LayerNorm."""
+        return flat(self.other, place), flat(self.layernorm, place)
+
+    def difference(self, place: Place) -> float:
+        """Return how much less flat the other is: above 0 where its share varies more over layers."""
+        other, layernorm = self.flatness(place)
+        return other - layernorm
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """The profiles and the records of trainings, by name, of all that the design wants and that did not diverge."""
+    """The profiles and the records of trainings, by name, of all that the design wants; of what diverged no profile."""
 
     designed: Design
     profiles: Mapping[str, Profile]
     trainings: Mapping[str, Training]
 
+    @property
+    def diverged(self) -> Mapping[str, Training]:
+        """The trainings that ended because they went wrong."""
+        return {name: training for name, training in self.trainings.items() if training.diverged_at is not None}
+
     def arm(self, name: str) -> Arm:
         """Return an arm of the design."""
         return next(arm for arm in self.designed.arm if arm.name == name)
 
-    def profile(self, plan: Plan, place: str) -> Profile:
-        """Return the profile of a checkpoint."""
-        return self.profiles[f"{plan.name}@{place}"]
-
-    def twins(self, arms: Sequence[str], norm: str, place: str) -> list[tuple[Profile, Profile]]:
-        """Return the profiles of a norm with those of their LayerNorm twins, seed by seed, none of which diverged."""
-        known = {(p.norm, p.seed): p for name in arms for p in self.designed.plans(self.arm(name))}
-        pairs = [(p, known["layernorm", seed]) for (other, seed), p in known.items() if other == norm]
-        whole = [pair for pair in pairs if all(self.trainings[plan.name].diverged_at is None for plan in pair)]
-        return [(self.profile(one, place), self.profile(other, place)) for one, other in whole]
+    def pairs(self, arms: Sequence[str], norm: str, folder: str) -> list[Pair]:
+        """Return the twins of a norm and of LayerNorm at a checkpoint, seed by seed, of which neither diverged."""
+        plans = [plan for name in arms for plan in self.designed.plans(self.arm(name))]
+        known = {(plan.norm, plan.seed): f"{plan.name}@{folder}" for plan in plans if plan.name not in self.diverged}
+        return [
+            Pair(seed, self.profiles[name], self.profiles[known["layernorm", seed]])
+            for (own, seed), name in known.items()
+            if own == norm and ("layernorm", seed) in known
+        ]
 
 
 def read(designed: Design, profiles: Path = PROFILES, trainings: Path = TRAININGS) -> Evidence:
@@ -56,45 +78,81 @@ def read(designed: Design, profiles: Path = PROFILES, trainings: Path = TRAINING
         plan = checkpoint.plan
         training = plans.begun(trainings / plan.name, plan)
         if training is None:
-            message = f"{trainings / plan.name} is missing; `make experiment` trains it."
+            message = f"{trainings / plan.name} is missing; `make experiment RECORD=1` trains and stores it."
             raise AnisoError(message)
         records[plan.name] = training
-        if training.diverged_at is not None:
-            continue
-        profile = store.load(profiles / checkpoint.name)
-        if profile.model.twin.rpartition(" @ ")[0] != plan.twin("").rpartition(" @ ")[0]:
-            message = f"{profiles / checkpoint.name} is of a twin by another plan or corpus; measure the right one."
-            raise AnisoError(message)
-        found[checkpoint.name] = profile
+        if training.diverged_at is None:
+            profile = store.load(profiles / checkpoint.name)
+            if not _is_of(profile, checkpoint):
+                message = f"{profiles / checkpoint.name} is of another twin, plan or corpus; measure the right one."
+                raise AnisoError(message)
+            found[checkpoint.name] = profile
+    if len({profile.prompts and profile.prompts.sha256 for profile in found.values()}) > 1:
+        message = f"The profiles in {profiles} are not all of the same texts; measure them again."
+        raise AnisoError(message)
     return Evidence(designed, found, records)
 
 
-def judged(hypothesis: str, claims: str, profiles: Sequence[Profile]) -> list[Verdict]:
-    """Return the confirmatory verdicts of a hypothesis over profiles, by the claims of a file beside this one.
+def _is_of(profile: Profile, checkpoint: Checkpoint) -> bool:
+    model, plan = profile.model, checkpoint.plan
+    # Twins share the name that they are paired by, so that it does not tell one norm from another.
+    planned = model.twin.rpartition(" @ ")[0] == plan.twin("").rpartition(" @ ")[0]
+    return planned and model.twin_norm == plan.norm and model.name == checkpoint.name
 
-    Raises AnisoError where the file was changed, and where a claim about these profiles is not met, as when it was
-    registered after they were measured.
+
+def judged(hypothesis: str, claims: str, found: Evidence, folder: str) -> list[Verdict]:
+    """Return the confirmatory verdicts of a hypothesis over the pairs at a checkpoint, by a file of claims beside this.
+
+    As the claims exclude it beforehand, a pair of which one diverged is no part of them. Raises AnisoError where the
+    file was changed, and where a verdict does not meet its claim, as when the profiles are older.
     """
-    registered = prereg.read(HERE / f"{claims}.prereg.json")
-    seed = registered.claims[0].seed
-    found = engine.judge([registry().hypothesis(hypothesis)], profiles, seed, registered=registered)
-    if found.failures:
-        message = f"{hypothesis} failed: {found.failures[0].reason}."
-        raise AnisoError(message)
+    pairs = found.pairs(["pairs"], "rmsnorm", folder)
+    profiles = [profile for pair in pairs for profile in (pair.other, pair.layernorm)]
     names = {profile.model.name for profile in profiles}
-    for claim, why in unmet(found.verdicts, registered, profiles, seed):
-        if names & set(claim.models):
+    registered = prereg.read(HERE / f"{claims}.prereg.json")
+    own = [claim for claim in registered.claims if names & set(claim.models)]
+    left = [replace(claim, models=tuple(name for name in claim.models if name in names)) for claim in own]
+    seed = left[0].seed
+    tested = engine.judge(
+        [registry().hypothesis(hypothesis)], profiles, seed, registered=replace(registered, claims=tuple(left))
+    )
+    if tested.failures:
+        message = f"{hypothesis} failed: {tested.failures[0].reason}."
+        raise AnisoError(message)
+    met: list[Verdict] = []
+    for claim in left:
+        verdicts = [v for v in tested.verdicts if _is_about(v, claim)]
+        confirmed = [v for v in verdicts if v.standing == "confirmatory"]
+        if len(confirmed) != (1 if claim.subject else len(claim.models)):
+            others = (verdict for verdict in verdicts if verdict not in confirmed)
+            why = next((f"{'; '.join((v.because, *v.flags))}" for v in others), "nothing judged it")
             message = f"The claim {claim.id} of {claims}.prereg.json is not met: {why}."
             raise AnisoError(message)
-    return [verdict for verdict in found.verdicts if verdict.standing == "confirmatory"]
+        met += confirmed
+    return met
+
+
+def _is_about(verdict: Verdict, claim: Preregistration) -> bool:
+    if verdict.criterion != "rigorous" or (verdict.stream, verdict.tokens) != (claim.stream, claim.tokens):
+        return False
+    return verdict.subject in ({claim.subject} if claim.subject else claim.models)
 
 
 def flat(profile: Profile, place: Place) -> float:
-    """Return the standard deviation of the share over layers: free of noise where documents were kept apart."""
+    """Return the standard deviation of the share over layers, free of noise, 0 for a level profile.
+
+    Raises AnisoError where documents were not kept apart.
+    """
     found = sample(profile, SHARE, *place)
     if isinstance(found, str):
-        return float(profile.curve(SHARE, *place).array().std())
+        message = f"{profile.model.name} has no flatness: {found}."
+        raise AnisoError(message)
     return flatness(found.pv).flatness
+
+
+def spread(profile: Profile, place: Place) -> float:
+    """Return the standard deviation of the share over layers, with what noise adds to it."""
+    return float(profile.curve(SHARE, *place).array().std())
 
 
 def highest(profile: Profile, metric: str, stream: str = "residual") -> float:
@@ -117,14 +175,14 @@ def planted(ratio: float, tokens: int) -> float:
     """Return the share of states of which one in so many is `ratio` times as long as the others, along one direction.
 
     The others are of equal length and point evenly in all directions of a wide space, so that with p = 1 / tokens the
-    share is ratio**2 p / (1 + ratio**2 p).
+    largest eigenvalue of the covariance is ratio**2 p (1 - p) and the others sum to 1 - p.
     """
     weight = ratio**2 / tokens
     return weight / (1 + weight)
 
 
 def planted_ratio(norm_cv: float, tokens: int) -> float:
-    """Return how many times as long as the others one in so many states is where norms have this norm-cv."""
+    """Return how many times as long as the others one in so many states is, from norm-cv, below sqrt(tokens - 1)."""
     return 1 + norm_cv * tokens / (math.sqrt(tokens - 1) - norm_cv)
 
 

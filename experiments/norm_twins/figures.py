@@ -16,7 +16,7 @@ from aniso_report.figures.media import MEDIA, style
 from aniso_twins.norms import NORMS
 from aniso_twins.plan import Training
 from aniso_twins.training import MATCHED
-from norm_twins.evidence import PLACES, Evidence, Place, apart, flat, highest, over_seeds
+from norm_twins.evidence import PLACES, Evidence, Pair, Place, apart, highest, over_seeds, spread
 
 _LOOKS = dict(zip(("layernorm", "rmsnorm"), SERIES, strict=False))
 _SAID = {
@@ -45,10 +45,10 @@ def draw(found: Evidence) -> Iterator[ReportFile]:
 def profiles(found: Evidence) -> Figure:
     """Draw the share over layers after the last step, all seeds of both norms."""
     figure, panels = _sheet(2, 2, 5.6)
-    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
+    pairs = found.pairs(["pairs"], "rmsnorm", found.designed.last)
     for axes, place in zip(panels, PLACES, strict=True):
-        for norm, number in (("layernorm", 1), ("rmsnorm", 0)):
-            curves = [pair[number].curve(SHARE, *place) for pair in pairs]
+        for norm, measured in _by_norm(pairs):
+            curves = [profile.curve(SHARE, *place) for profile in measured]
             _band(axes, curves[0].layers, [curve.array() for curve in curves], norm)
         axes.set(title=_named(place), xlabel="layer", ylabel=SHARE.replace("-", " "))
         axes.set_ylim(bottom=0)
@@ -63,8 +63,7 @@ def differences(found: Evidence) -> Figure:
     at = ((found.designed.last, "last step"), (MATCHED, "same loss"))
     rows = [(place, where, said) for place in PLACES for where, said in at]
     for row, (place, where, _) in enumerate(rows):
-        pairs = [(flat(one, place), flat(other, place)) for one, other in found.twins(["pairs"], "rmsnorm", where)]
-        _row(axes, -row, pairs)
+        _row(axes, -row, found.pairs(["pairs"], "rmsnorm", where), place)
     axes.set_yticks([-row for row in range(len(rows))], [f"{_named(place)}, {said}" for place, _, said in rows])
     _about_zero(axes, "difference of flatness, RMSNorm less LayerNorm; left: RMSNorm is flatter")
     return figure
@@ -77,10 +76,7 @@ def ladder(found: Evidence) -> Figure:
     rows.append((["deeper"], "rmsnorm", f"RMSNorm, {found.arm('deeper').blocks} blocks"))
     for axes, place in zip(panels, PLACES, strict=True):
         for row, (arms, norm, _) in enumerate(rows):
-            pairs = [
-                (flat(one, place), flat(other, place)) for one, other in found.twins(arms, norm, found.designed.last)
-            ]
-            _row(axes, -row, pairs)
+            _row(axes, -row, found.pairs(arms, norm, found.designed.last), place)
         axes.set_yticks([-row for row in range(len(rows))], [said for *_, said in rows])
         axes.set_title(_named(place))
         _about_zero(axes, "difference of flatness from LayerNorm")
@@ -89,21 +85,21 @@ def ladder(found: Evidence) -> Figure:
 
 
 def training(found: Evidence) -> Figure:
-    """Draw over the steps the held-out loss, the flatness, and how much first tokens stand out."""
+    """Draw over the steps the held-out loss, how much the share varies, and how much first tokens stand out."""
     figure, panels = _sheet(2, 2, 5.6)
     plans = found.designed.plans(found.arm("pairs"))
     steps = plans[0].recipe.grid()
     _losses(panels[0], [found.trainings[plan.name] for plan in plans])
     measures: dict[str, Callable[[Profile], float]] = {
-        "flatness, residual, bulk tokens": lambda profile: flat(profile, ("residual", "bulk")),
+        "sd of the share over layers, residual, bulk": lambda profile: spread(profile, ("residual", "bulk")),
         "largest first token share": lambda profile: highest(profile, "first-token-share"),
         "largest sink ratio": lambda profile: highest(profile, "sink-ratio"),
     }
     for axes, (said, value) in zip(panels[1:], measures.items(), strict=True):
-        rows = [found.twins(["pairs"], "rmsnorm", f"step{step}") for step in steps]
-        for norm, number in (("layernorm", 1), ("rmsnorm", 0)):
-            curves = [np.array([value(pair[number]) for pair in pairs]) for pairs in zip(*rows, strict=True)]
-            _band(axes, steps, curves, norm)
+        at = [dict(_by_norm(found.pairs(["pairs"], "rmsnorm", f"step{step}"))) for step in steps]
+        for norm in _LOOKS:
+            values = np.array([[value(profile) for profile in measured[norm]] for measured in at])
+            _band(axes, steps, list(values.T), norm)
         axes.set(xlabel="step", ylabel=said)
     for axes in panels:
         axes.set_xscale("symlog", linthresh=1, linscale=0.4)
@@ -129,9 +125,14 @@ def _band(axes: Axes, at: Sequence[int], curves: Sequence[np.ndarray], norm: str
     axes.fill_between(at, least, most, color=look.colour, alpha=0.2, lw=0)
 
 
-def _row(axes: Axes, height: float, pairs: Sequence[tuple[float, float]]) -> None:
+def _by_norm(pairs: Sequence[Pair]) -> list[tuple[str, list[Profile]]]:
+    """Return the two norms of the pairs, each with its profiles."""
+    return [("layernorm", [pair.layernorm for pair in pairs]), ("rmsnorm", [pair.other for pair in pairs])]
+
+
+def _row(axes: Axes, height: float, pairs: Sequence[Pair], place: Place) -> None:
     """Draw the differences of pairs as dots, their mean as a bar with its interval where there is one."""
-    bounds, values = apart(pairs), [one - other for one, other in pairs]
+    bounds, values = apart([pair.flatness(place) for pair in pairs]), [pair.difference(place) for pair in pairs]
     axes.plot(values, [height] * len(values), "o", color="C0", mfc="none", ms=4, alpha=0.7)
     if np.isfinite(bounds.low):
         axes.plot([bounds.low, bounds.high], [height] * 2, color="C3", lw=1.6)

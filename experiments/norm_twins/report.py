@@ -1,11 +1,13 @@
 """Writes docs/experiments/norm-twins.md and its figures from the stored profiles, by page.md.in.
 
-Run as `python -m norm_twins.report`. With --check nothing is written, and the exit code is 1 where the page differs.
+Run as `python -m norm_twins.report`. With --check nothing is written, and the exit code is 1 where the page's text
+differs.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,25 @@ from aniso_twins.norms import NORMS
 from aniso_twins.training import MATCHED
 from norm_twins import design
 from norm_twins.design import HERE
-from norm_twins.evidence import PLACES, Evidence, apart, flat, highest, judged, planted, planted_ratio, power, read
+from norm_twins.evidence import (
+    PLACES,
+    Evidence,
+    Pair,
+    Place,
+    apart,
+    highest,
+    judged,
+    planted,
+    planted_ratio,
+    power,
+    read,
+)
 from norm_twins.figures import draw
 
 PAGES = HERE.parents[1] / "docs" / "experiments"
 _PAGE = "norm-twins.md"
 _NORMS = ("layernorm", "rmsnorm")
+_ALPHA = 0.05
 _PROMPT = 11  # tokens in a prompt of paper3, about: 16 of them have 172
 
 
@@ -40,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = read(design.read())
         text = page(found)
         if given.check:
-            return int(text != (PAGES / _PAGE).read_text(encoding="utf-8"))
+            return _check(text)
         PAGES.mkdir(exist_ok=True)
         store.write_file(PAGES / _PAGE, text.encode())
         for file in draw(found):
@@ -48,6 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnisoError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    return 0
+
+
+def _check(text: str) -> int:
+    """Return 0 where the page is this text; else say where it differs first, and return 1."""
+    old = (PAGES / _PAGE).read_text(encoding="utf-8") if (PAGES / _PAGE).exists() else ""
+    lines = zip_longest(old.splitlines(), text.splitlines(), fillvalue="nothing")
+    for number, (stands, made) in enumerate(lines, start=1):
+        if stands != made:
+            sys.stderr.write(f"{PAGES / _PAGE}:{number} has {stands!r}, and the profiles make {made!r}.\n")
+            return 1
     return 0
 
 
@@ -76,28 +102,32 @@ def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield what the page says of the design and of what became of it."""
     pairs, trainings = found.arm("pairs"), found.trainings.values()
     seconds = [training.seconds for training in trainings]
-    diverged = [name for name, training in found.trainings.items() if training.diverged_at is not None]
     prompts = next(iter(found.profiles.values())).prompts
     yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
     yield "seeds", len(pairs.seeds)
     yield "recipe", found.designed.recipe
     yield "matters", SESOI
-    yield "power", {size: power(len(pairs.seeds), size) for size in (1.0, 1.5)}
+    alphas = {"alone": _ALPHA, "joint": _ALPHA / len(PLACES)}
+    yield (
+        "power",
+        {said: {size: power(len(pairs.seeds), size, alpha) for size in (1.0, 1.5)} for said, alpha in alphas.items()},
+    )
     yield "hours", sum(seconds) / 3600
     yield "minutes", round(np.median(seconds) / 60)
     yield "tokens", f"{prompts.tokens:,}" if prompts else ""
-    yield "diverged", f"{', '.join(diverged)} diverged and is left out." if diverged else "None diverged."
+    yield "diverged", found.diverged
 
 
 def _trainings(found: Evidence) -> str:
     rows = []
     for arm in found.designed.arm:
         for norm in arm.norms:
-            plans = [plan for plan in found.designed.plans(arm) if plan.norm == norm]
-            done = [found.trainings[plan.name] for plan in plans]
+            names = [plan.name for plan in found.designed.plans(arm) if plan.norm == norm]
+            done = [found.trainings[name] for name in names if name not in found.diverged]
+            if not done:
+                continue
             losses = [training.curve[-1].held_out for training in done]
-            matched = [training.matched_at or 0 for training in done]
-            seconds = np.median([training.seconds for training in done])
+            matched = [training.matched_at for training in done if training.matched_at is not None]
             rows.append(
                 (
                     f"{arm.blocks} x {arm.width}",
@@ -106,25 +136,16 @@ def _trainings(found: Evidence) -> str:
                     f"{done[0].parameters / 1e6:.2f}",
                     f"{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})",
                     f"{min(matched)} to {max(matched)}",
-                    f"{seconds / 60:.1f}",
+                    f"{np.median([training.seconds for training in done]) / 60:.1f}",
                 )
             )
-    heads = (
-        "blocks x width",
-        "norm",
-        "seeds",
-        "million parameters",
-        "held-out loss at the end",
-        "step of the same loss",
-        "minutes",
-    )
-    return _table(heads, rows)
+    sizes = ("blocks x width", "norm", "seeds", "million parameters")
+    return _table((*sizes, "held-out loss at the end", "step of the same loss", "minutes"), rows)
 
 
 def _bells(found: Evidence) -> str:
     """Return how many of either norm's twins are bells, and of how many it was refuted."""
-    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
-    verdicts = judged("bell-curve", "h1", [profile for pair in pairs for profile in pair])
+    verdicts = judged("bell-curve", "h1", found, found.designed.last)
     rows = []
     for stream, tokens in PLACES:
         here = [verdict for verdict in verdicts if (verdict.stream, verdict.tokens) == (stream, tokens)]
@@ -139,11 +160,10 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield the verdicts on the norm, as a table and by name."""
     rows, named = [], {}
     for family, where, said in (("steps", found.designed.last, "last step"), ("loss", MATCHED, "same loss")):
-        pairs = found.twins(["pairs"], "rmsnorm", where)
-        verdicts = judged("gauge-flatness", "h2", [profile for pair in pairs for profile in pair])
-        for verdict in verdicts:
+        pairs = found.pairs(["pairs"], "rmsnorm", where)
+        for verdict in judged("gauge-flatness", "h2", found, where):
             place = (verdict.stream, verdict.tokens)
-            levels = [np.mean([flat(pair[number], place) for pair in pairs]) for number in (1, 0)]
+            levels = np.mean([pair.flatness(place)[::-1] for pair in pairs], axis=0)
             named[f"{family}_{verdict.stream}_{verdict.tokens}"] = verdict
             rows.append((said, *place, *(f"{level:.3f}" for level in levels), *_verdict(verdict)))
     measured = ("LayerNorm", "RMSNorm", "difference (95 %)", "p of the verdict (Holm)")
@@ -160,32 +180,33 @@ def _verdict(verdict: Verdict) -> tuple[str, str, str]:
 
 
 def _ladder(found: Evidence) -> str:
-    """Return the differences from LayerNorm for each norm of the ladder, over the seeds that all of them have."""
+    """Return the differences from LayerNorm for each norm of the ladder, at the seeds of the ladder."""
     rows = []
     for norm in (norm for norm in NORMS if norm != "layernorm"):
-        pairs = found.twins(["pairs", "ladder"], norm, found.designed.last)[: len(found.arm("ladder").seeds)]
-        rows.append((norm, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
+        seeds = found.arm("ladder").seeds
+        pairs = [p for p in found.pairs(["pairs", "ladder"], norm, found.designed.last) if p.seed in seeds]
+        rows.append((norm, *(_each(pairs, place) for place in PLACES)))
     return _table(("norm", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
 
 
 def _deeper(found: Evidence) -> str:
     rows = []
     for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
-        pairs = found.twins(["deeper"], "rmsnorm", where)
-        rows.append((said, *(_each([flat(a, place) - flat(b, place) for a, b in pairs]) for place in PLACES)))
+        pairs = found.pairs(["deeper"], "rmsnorm", where)
+        rows.append((said, *(_each(pairs, place) for place in PLACES)))
     return _table(("compared at", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
 
 
-def _each(differences: Sequence[float]) -> str:
-    return ", ".join(f"{number:+.3f}" for number in differences)
+def _each(pairs: Sequence[Pair], place: Place) -> str:
+    return ", ".join(f"{pair.difference(place):+.3f}" for pair in pairs)
 
 
 def _sinks(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield how much first and massive tokens stand out after the last step, as a table and by name."""
-    pairs = found.twins(["pairs"], "rmsnorm", found.designed.last)
+    pairs = found.pairs(["pairs"], "rmsnorm", found.designed.last)
     rows, named = [], {}
     for metric in ("first-token-share", "sink-ratio", "massive-ratio", "norm-cv", "participation-ratio-unbiased"):
-        both = [(highest(one, metric), highest(other, metric)) for one, other in pairs]
+        both = [(highest(pair.other, metric), highest(pair.layernorm, metric)) for pair in pairs]
         levels = [f"{np.mean([pair[number] for pair in both]):.3g}" for number in (1, 0)]
         named[metric.replace("-", "_")] = apart(both)
         rows.append((f"`{metric}`", *levels, _spanned(apart(both), ".3g")))
@@ -213,9 +234,8 @@ def _published() -> Iterator[tuple[str, Any]]:
 
 
 def _spanned(found: Bounds, form: str = ".3f") -> str:
-    sign = form if form.startswith("+") else f"+{form}"
-    span = f" ({found.low:{sign}} to {found.high:{sign}})" if np.isfinite(found.low) else ""
-    return f"{found.estimate:{sign}}{span}"
+    span = f" ({found.low:+{form}} to {found.high:+{form}})" if np.isfinite(found.low) else ""
+    return f"{found.estimate:+{form}}{span}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -25,8 +25,10 @@ from aniso_core.store import Judged
 from aniso_twins import plan as plans
 from aniso_twins.corpus import SEED, build_corpus, find_books
 from aniso_twins.plan import RECORD, Plan
+from aniso_twins.training import MATCHED
 from norm_twins import design
 from norm_twins.design import HERE, PROFILES, TRAININGS, Checkpoint, Design
+from norm_twins.evidence import PLACES, flat
 
 TOLERANCE = 1e-5
 _WORK = HERE.parents[1] / ".cache" / "norm-twins"
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train, measure, and compare or store; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=_WORK, help="folder of texts, weights and runs")
-    parser.add_argument("--arm", nargs="+", default=["pairs", "ladder", "deeper"], help="arms of design.toml")
+    parser.add_argument("--arm", nargs="+", default=(), help="arms of design.toml; all of them unless it is given")
     parser.add_argument("--record", action="store_true", help="store here what is not stored, and compare nothing")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -49,11 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checkpoints = trained(designed, given.work)
         measure(designed, checkpoints, given.work)
         if given.record:
-            return record(checkpoints, given.work)
-        return compare(checkpoints, given.work)
+            return record(designed, checkpoints, given.work)
+        return compare(designed, given.work)
     except AnisoError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"Cannot go on: {error}; mend that and give the same command again.\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped; the same command goes on from what is whole.\n")
+        return 130
 
 
 def train(designed: Design, work: Path) -> None:
@@ -95,8 +103,11 @@ def trained(designed: Design, work: Path) -> list[Checkpoint]:
             raise AnisoError(message)
         if training.diverged_at is not None:
             logger.warning("%s diverged at step %d and is left out.", checkpoint.name, training.diverged_at)
-        elif not (folder / checkpoint.place).is_dir():
-            message = f"{folder} has no checkpoint {checkpoint.place}; remove the folder to train it again."
+        elif checkpoint.folder == MATCHED and training.matched_at is None:
+            message = f"{checkpoint.plan.name} never came down to a loss of {checkpoint.plan.recipe.until_loss:g}."
+            raise AnisoError(message)
+        elif not (folder / checkpoint.folder).is_dir():
+            message = f"{folder} has no checkpoint {checkpoint.folder}; remove the folder to train it again."
             raise AnisoError(message)
         else:
             found.append(checkpoint)
@@ -105,7 +116,7 @@ def trained(designed: Design, work: Path) -> list[Checkpoint]:
 
 def measure(designed: Design, checkpoints: Sequence[Checkpoint], work: Path) -> None:
     """Measure all checkpoints by `aniso sweep`, as many at a time as there are cores."""
-    cores = os.cpu_count() or 1
+    cores = min(os.cpu_count() or 1, len(checkpoints))
     files = []
     for part in range(cores):
         files.append(work / f"sweep-{part}.toml")
@@ -120,7 +131,7 @@ def measure(designed: Design, checkpoints: Sequence[Checkpoint], work: Path) -> 
 def _sweep(designed: Design, checkpoints: Sequence[Checkpoint], work: Path) -> str:
     """Return the file of a sweep over checkpoints."""
     models = {
-        whole: [str(work / "twins" / c.plan.name / c.place) for c in checkpoints if c.whole == whole]
+        whole: [str(work / "twins" / c.plan.name / c.folder) for c in checkpoints if c.whole == whole]
         for whole in (True, False)
     }
     tables = [
@@ -142,15 +153,15 @@ def _sweep(designed: Design, checkpoints: Sequence[Checkpoint], work: Path) -> s
     )
 
 
-def record(checkpoints: Sequence[Checkpoint], work: Path) -> int:
-    """Store what the page is made of: profiles without spectra, pseudo-values of the share, records of trainings."""
+def record(designed: Design, checkpoints: Sequence[Checkpoint], work: Path) -> int:
+    """Store what the page is made of: records of trainings, profiles without spectra, pseudo-values of the share."""
+    for plan in (plan for arm in designed.arm for plan in designed.plans(arm)):
+        TRAININGS.joinpath(plan.name).mkdir(parents=True, exist_ok=True)
+        store.write_file(TRAININGS / plan.name / RECORD, (work / "twins" / plan.name / RECORD).read_bytes())
     new = [checkpoint for checkpoint in checkpoints if not (PROFILES / checkpoint.name).exists()]
     for checkpoint in new:
         files = store.run_files(_stored(store.load(work / "runs" / checkpoint.name)), Judged(), {})
         store.save(PROFILES / checkpoint.name, [f for f in files if f.name in {store.PROFILE, store.ARRAYS}], ())
-        training = TRAININGS / checkpoint.plan.name / RECORD
-        training.parent.mkdir(parents=True, exist_ok=True)
-        store.write_file(training, (work / "twins" / checkpoint.plan.name / RECORD).read_bytes())
     logger.info("stored %d profiles", len(new))
     return 0
 
@@ -160,21 +171,30 @@ def _stored(profile: Profile) -> Profile:
     return replace(profile, spectra=(), arrays=(), pseudo=share)
 
 
-def compare(checkpoints: Sequence[Checkpoint], work: Path) -> int:
-    """Say how far new profiles are from those that are stored, and return the exit code."""
-    apart = {c.name: distance(store.load(PROFILES / c.name), store.load(work / "runs" / c.name)) for c in checkpoints}
-    worst = max(apart, key=lambda name: apart[name])
-    logger.info(
-        "%d profiles; the farthest from the stored one is %s: %.2g of the largest value of its curve",
-        len(apart),
-        worst,
-        apart[worst],
-    )
-    return int(not apart[worst] <= TOLERANCE)
+def compare(designed: Design, work: Path) -> int:
+    """Say how far the new profiles are from those that are stored, and return the exit code.
+
+    A profile without the other, as where a training diverged this time alone, is as far off as can be.
+    """
+    farthest, where, count = 0.0, "any", 0
+    for checkpoint in designed.checkpoints():
+        both = [folder / checkpoint.name for folder in (PROFILES, work / "runs")]
+        there = [path.exists() for path in both]
+        if not any(there):
+            continue
+        apart, count = distance(*map(store.load, both)) if all(there) else np.inf, count + 1
+        if apart > farthest:
+            farthest, where = apart, checkpoint.name
+    said = "%d profiles; the farthest from the stored one is %s, by %.2g of the largest value of a curve"
+    logger.info(said, count, where, farthest)
+    return int(farthest > TOLERANCE)
 
 
 def distance(one: Profile, other: Profile) -> float:
-    """Return the largest difference between two profiles' curves, as a share of the largest value of the curve."""
+    """Return the largest difference between two profiles, as a share of the largest value of a curve or flatness.
+
+    It is infinite where a value is known in one of them alone.
+    """
     found = [0.0]
     for curve in one.curves:
         values, others = curve.array(), other.curve(curve.metric, curve.stream, curve.tokens).array()
@@ -183,6 +203,9 @@ def distance(one: Profile, other: Profile) -> float:
             return float("inf")
         if known.any():  # bulk tokens have no share of the first
             found.append(float(np.abs(values - others)[known].max() / np.abs(values[known]).max()))
+    for place in PLACES if one.pseudo else ():
+        level = one.curve(SHARE, *place).array().max()
+        found.append(abs(flat(one, place) - flat(other, place)) / level)
     return max(found)
 
 

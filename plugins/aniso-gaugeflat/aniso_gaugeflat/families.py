@@ -87,7 +87,7 @@ def _rung(norm: str) -> int:
 def _on_streams(subject: str, profiles: Sequence[Profile], compare: Compare) -> Iterator[Verdict]:
     """Yield a verdict for each stream and token set."""
     names = " and ".join(profile.model.name for profile in profiles)
-    pairs = ((f"{a.model.name} and {b.model.name}", found.refused) for a, b, found in pairwise(profiles))
+    pairs = ((f"for {a.model.name} and {b.model.name}", found.refused) for a, b, found in pairwise(profiles))
     refused = next((f"{both}: {why}" for both, why in pairs if why), "")
     for stream in STREAMS:
         if refused:
@@ -103,10 +103,10 @@ def _judged(subject: str, profiles: Sequence[Profile], compare: Compare, stream:
         one = sample(profile, SHARE, stream, tokens)
         reason = one if isinstance(one, str) else untestable(*one.pv.shape)
         if isinstance(one, str) or reason:
-            return not_testable("gauge-flatness", subject, f"{profile.model.name}: {reason}", stream, tokens)
+            return not_testable("gauge-flatness", subject, f"for {profile.model.name}: {reason}", stream, tokens)
         found[id(profile)] = flatness(one.pv).flatness
         least = min(least, len(one.pv))
-        weak += [f"{profile.model.name}: {why}" for why in (inadequate(one, SESOI),) if why]
+        weak += [f"for {profile.model.name}: {why}" for why in (inadequate(one, SESOI),) if why]
     compared = compare(found)
     flatter = compared.test("less", 0.0)
     if flatter.outcome == "not_testable":

@@ -88,7 +88,7 @@ def _samples(pair: Pair, metric: str, stream: str, tokens: str) -> tuple[Sample,
     for profile in (pair.rms, pair.layer):
         one = sample(profile, metric, stream, tokens)
         if isinstance(one, str):
-            return f"{profile.model.name}: {one}"
+            return f"for {profile.model.name}: {one}"
         found.append(one)
     refused = differences(pair.rms, pair.layer).refused
     if refused:
@@ -105,7 +105,7 @@ def _flatter(pair: Pair, stream: str, tokens: str) -> Verdict:
         return not_testable("gauge-flatness", pair.name, found, stream, tokens)
     one, other = found
     test = flatness_difference(one.pv, other.pv, sesoi=SESOI, alpha=_ALPHA)
-    weak = [f"{s.profile.model.name}: {reason}" for s in found if (reason := inadequate(s, SESOI))]
+    weak = [f"for {s.profile.model.name}: {reason}" for s in found if (reason := inadequate(s, SESOI))]
     same = "; within what matters they are equally flat" if test.p_equivalent <= _ALPHA else ""
     level = [p.profile.model.name for p, f in ((one, test.a), (other, test.b)) if not f.distinguishable]
     unclear = f"; {' and '.join(level)} cannot be told from a level profile" if level else ""
