@@ -44,7 +44,7 @@ _MOST = 20  # attempts; a run that needs more never ends
 
 NOTE = """\
 `aniso profile --resume` on the bundled Gemma model and the first {documents} documents of library128, all usual
-metrics, {states} states, each stored after a shard of {shard} tokens; killed with SIGKILL, then called again until it
+metrics, a state stored after each shard of about {shard} tokens; killed with SIGKILL, then called again until it
 was done, and compared with a run that nobody disturbed. The same means that every file of the run directory has the
 same bytes, start and duration apart, and that nothing else was left beside it. At random: killed at a time drawn evenly
 over the whole run ({seconds:.1f} s once everything is loaded), and at another where the run ended before; {again} of
@@ -80,7 +80,7 @@ def main(kills: int = KILLS, again: int = AGAIN, fresh: int = FRESH, rounds: int
         ]
         columns = ("killed", "runs", "kills", "the same", *PLACES)
         sizes = {"documents": DOCUMENTS, "shard": SHARD_TOKENS, "again": again, "together": TOGETHER}
-        record("Killed runs", columns, rows, NOTE.format(seconds=server.seconds, states=server.states, **sizes))
+        record("Killed runs", columns, rows, NOTE.format(seconds=server.seconds, **sizes))
 
 
 def row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
@@ -121,8 +121,6 @@ class Server:
             counter = work / "operations"
             self.ran(partial(_count_operations, self.folder, counter))
             self.operations = int(counter.read_text())
-        made = json.loads(self.wanted["run.json"])
-        self.states = round(made["prompts"]["tokens"] / made["asked"]["shard-tokens"])
 
     def ran(self, prepare: Callable[[], None] | None, after: float | None = None) -> int:
         """Return how an attempt ended, its exit code or -9, killed `after` seconds or by what `prepare` sets up."""
