@@ -72,12 +72,13 @@ def differences(found: Evidence) -> Figure:
 def ladder(found: Evidence) -> Figure:
     """Draw how much flatter twins with each norm of the ladder are than with LayerNorm, seed by seed."""
     figure, panels = _sheet(2, 2, 5.0, shared=True)
-    rows = [(["pairs", "ladder"], norm, _SAID[norm]) for norm in NORMS if norm != "layernorm"]
-    rows.append((["deeper"], "rmsnorm", f"RMSNorm, {found.arm('deeper').blocks} blocks"))
+    last = found.designed.last
+    rows = [(_SAID[norm], found.pairs(["pairs", "ladder"], norm, last)) for norm in NORMS if norm != "layernorm"]
+    rows.append((f"RMSNorm, {found.arm('deeper').blocks} blocks", found.pairs(["deeper"], "rmsnorm", last)))
     for axes, place in zip(panels, PLACES, strict=True):
-        for row, (arms, norm, _) in enumerate(rows):
-            _row(axes, -row, found.pairs(arms, norm, found.designed.last), place)
-        axes.set_yticks([-row for row in range(len(rows))], [said for *_, said in rows])
+        for row, (_, pairs) in enumerate(rows):
+            _row(axes, -row, pairs, place)
+        axes.set_yticks([-row for row in range(len(rows))], [f"{said}, {len(pairs)} seeds" for said, pairs in rows])
         axes.set_title(_named(place))
         _about_zero(axes, "difference of flatness from LayerNorm")
         axes.label_outer()
