@@ -92,7 +92,7 @@ def training(found: Evidence) -> Figure:
     steps = plans[0].recipe.grid()
     _losses(panels[0], [found.trainings[plan.name] for plan in plans])
     measures: dict[str, Callable[[Profile], float]] = {
-        "sd of the share over layers, residual, bulk": lambda profile: spread(profile, ("residual", "bulk")),
+        "sd of share over layers, residual, bulk": lambda profile: spread(profile, ("residual", "bulk")),
         "largest first token share": lambda profile: highest(profile, "first-token-share"),
         "largest sink ratio": lambda profile: highest(profile, "sink-ratio"),
     }

@@ -5,6 +5,7 @@ differs.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -36,12 +37,15 @@ from norm_twins.evidence import (
     planted_ratio,
     power,
     read,
+    spread,
 )
 from norm_twins.figures import draw
 
 PAGES = HERE.parents[1] / "docs" / "experiments"
 _PAGE = "norm-twins.md"
 _NORMS = ("layernorm", "rmsnorm")
+_OUTCOMES = ("supported", "refuted", "inconclusive")
+_PLACE = ("residual", "bulk")
 _ALPHA = 0.05
 _PROMPT = 11  # tokens in a prompt of paper3, about: 16 of them have 172
 
@@ -93,17 +97,21 @@ def _content(found: Evidence) -> Iterator[tuple[str, Any]]:
     yield from _flatness(found)
     yield "ladder", _ladder(found)
     yield "deeper", _deeper(found)
-    yield from _sinks(found)
+    yield "sinks", _sinks(found)
+    yield from _over_training(found)
     yield from _published()
     yield from _facts(found)
 
 
 def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield what the page says of the design and of what became of it."""
-    pairs, trainings = found.arm("pairs"), found.trainings.values()
+    pairs, deeper, trainings = found.arm("pairs"), found.arm("deeper"), found.trainings.values()
+    parameters = [training.parameters / 1e6 for training in trainings]
     seconds = [training.seconds for training in trainings]
     prompts = next(iter(found.profiles.values())).prompts
     yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
+    yield "deeper_size", f"{deeper.blocks} blocks of width {deeper.width}"
+    yield "millions", f"{min(parameters):.1f} to {max(parameters):.1f}"
     yield "seeds", len(pairs.seeds)
     yield "recipe", found.designed.recipe
     yield "matters", SESOI
@@ -144,39 +152,44 @@ def _trainings(found: Evidence) -> str:
 
 
 def _bells(found: Evidence) -> str:
-    """Return how many of either norm's twins are bells, and of how many it was refuted."""
+    """Return for how many twins of either norm the claim is supported or refuted, and how far their peaks stand out."""
     verdicts = judged("bell-curve", "h1", found, found.designed.last)
     rows = []
     for stream, tokens in PLACES:
         here = [verdict for verdict in verdicts if (verdict.stream, verdict.tokens) == (stream, tokens)]
         for norm in _NORMS:
             own = [verdict for verdict in here if f"-{norm}@" in verdict.subject]
-            counts = [sum(v.outcome == outcome for v in own) for outcome in ("supported", "refuted", "inconclusive")]
-            rows.append((stream, tokens, norm, *map(str, counts)))
-    return _table(("stream", "tokens", "norm", "supported", "refuted", "inconclusive"), rows)
+            counts = [sum(v.outcome == outcome for v in own) for outcome in _OUTCOMES]
+            stands = [verdict.estimate for verdict in own if verdict.estimate is not None]
+            over = f"{np.mean(stands):.3f} ({min(stands):.3f} to {max(stands):.3f})"
+            rows.append((stream, tokens, norm, *map(str, counts), over))
+    return _table(("stream", "tokens", "norm", *_OUTCOMES, "prominence of the peak"), rows)
 
 
 def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
-    """Yield the verdicts on the norm, as a table and by name."""
-    rows, named = [], {}
+    """Yield the verdicts on the norm as a table, the differences by name, and the farthest bound of any."""
+    rows, named, farthest = [], {}, []
     for family, where, said in (("steps", found.designed.last, "last step"), ("loss", MATCHED, "same loss")):
         pairs = found.pairs(["pairs"], "rmsnorm", where)
         for verdict in judged("gauge-flatness", "h2", found, where):
             place = (verdict.stream, verdict.tokens)
             levels = np.mean([pair.flatness(place)[::-1] for pair in pairs], axis=0)
-            named[f"{family}_{verdict.stream}_{verdict.tokens}"] = verdict
-            rows.append((said, *place, *(f"{level:.3f}" for level in levels), *_verdict(verdict)))
+            bounds = _bounds(verdict)
+            p = "" if verdict.p_adjusted is None else f"{verdict.p_adjusted:.3f}"
+            outcome = f"{verdict.outcome}{f' ({verdict.label})' * bool(verdict.label)}"
+            rows.append((said, *place, *(f"{level:.4f}" for level in levels), _spanned(bounds), p, outcome))
+            named[f"{family}_{verdict.stream}_{verdict.tokens}"] = {"level": levels[0], "said": _spanned(bounds)}
+            farthest.append(max(abs(bounds.low), abs(bounds.high)) / levels[0])
     measured = ("LayerNorm", "RMSNorm", "difference (95 %)", "p of the verdict (Holm)")
     heads = ("compared at", "stream", "tokens", *measured, "verdict")
     yield "flatness", _table(heads, rows)
-    yield "verdicts", named
+    yield "claimed", named
+    yield "farthest", max(farthest)
 
 
-def _verdict(verdict: Verdict) -> tuple[str, str, str]:
+def _bounds(verdict: Verdict) -> Bounds:
     estimate, low, high = (np.nan if n is None else n for n in (verdict.estimate, verdict.low, verdict.high))
-    bounds = Bounds(estimate, low, high)
-    p = "" if verdict.p_adjusted is None else f"{verdict.p_adjusted:.3f}"
-    return _spanned(bounds), p, f"{verdict.outcome}{f' ({verdict.label})' * bool(verdict.label)}"
+    return Bounds(estimate, low, high)
 
 
 def _ladder(found: Evidence) -> str:
@@ -198,20 +211,35 @@ def _deeper(found: Evidence) -> str:
 
 
 def _each(pairs: Sequence[Pair], place: Place) -> str:
-    return ", ".join(f"{pair.difference(place):+.3f}" for pair in pairs)
+    return ", ".join(f"{pair.difference(place):+.4f}" for pair in pairs)
 
 
-def _sinks(found: Evidence) -> Iterator[tuple[str, Any]]:
-    """Yield how much first and massive tokens stand out after the last step, as a table and by name."""
+def _over_training(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield how the profiles of twins vary at each step, as a table, and what the page says of some steps."""
+    rows, levels, differences, longest = [], {}, {}, []
+    for step in found.designed.plans(found.arm("pairs"))[0].recipe.grid():
+        pairs = found.pairs(["pairs"], "rmsnorm", f"step{step}")
+        both = [(spread(pair.other, _PLACE), spread(pair.layernorm, _PLACE)) for pair in pairs]
+        levels[step] = float(np.mean([layernorm for _, layernorm in both]))
+        differences[step] = apart(both)
+        longest.append(float(np.mean([highest(pair.layernorm, "sink-ratio") for pair in pairs])))
+        rows.append((f"{step}", f"{levels[step]:.4f}", _spanned(differences[step])))
+    yield "steps", _table(("step", "LayerNorm", "RMSNorm less LayerNorm (95 %)"), rows)
+    step = max(levels, key=lambda step: levels[step])
+    yield "uneven", {"step": step, "level": levels[step]}
+    yield "untrained", differences[0].estimate
+    yield "longest", math.ceil(10 * max(longest)) / 10
+
+
+def _sinks(found: Evidence) -> str:
+    """Return how much first and massive tokens stand out after the last step."""
     pairs = found.pairs(["pairs"], "rmsnorm", found.designed.last)
-    rows, named = [], {}
+    rows = []
     for metric in ("first-token-share", "sink-ratio", "massive-ratio", "norm-cv", "participation-ratio-unbiased"):
         both = [(highest(pair.other, metric), highest(pair.layernorm, metric)) for pair in pairs]
         levels = [f"{np.mean([pair[number] for pair in both]):.3g}" for number in (1, 0)]
-        named[metric.replace("-", "_")] = apart(both)
         rows.append((f"`{metric}`", *levels, _spanned(apart(both), ".3g")))
-    yield "sinks", _table(("largest over layers", "LayerNorm", "RMSNorm", "difference (95 %)"), rows)
-    yield "apart", named
+    return _table(("largest over layers", "LayerNorm", "RMSNorm", "difference (95 %)"), rows)
 
 
 def _published() -> Iterator[tuple[str, Any]]:
@@ -233,7 +261,7 @@ def _published() -> Iterator[tuple[str, Any]]:
     yield "spread", {"cv": spread, "ratio": ratio, "share": planted(ratio, _PROMPT)}
 
 
-def _spanned(found: Bounds, form: str = ".3f") -> str:
+def _spanned(found: Bounds, form: str = ".4f") -> str:
     span = f" ({found.low:+{form}} to {found.high:+{form}})" if np.isfinite(found.low) else ""
     return f"{found.estimate:+{form}}{span}"
 
