@@ -32,9 +32,9 @@ class Pair:
     other: Profile
     layernorm: Profile
 
-    def flatness(self, place: Place) -> tuple[float, float]:
-        """Return the flatness of the other and of the one with LayerNorm."""
-        return flat(self.other, place), flat(self.layernorm, place)
+    def flatness(self, place: Place, first: int = 0) -> tuple[float, float]:
+        """Return the flatness of the other and of the one with LayerNorm, from a first layer on."""
+        return flat(self.other, place, first), flat(self.layernorm, place, first)
 
     def difference(self, place: Place) -> float:
         """Return how much less flat the other is: above 0 where its share varies more over layers."""
@@ -138,8 +138,8 @@ def _is_about(verdict: Verdict, claim: Preregistration) -> bool:
     return verdict.subject in ({claim.subject} if claim.subject else claim.models)
 
 
-def flat(profile: Profile, place: Place) -> float:
-    """Return the standard deviation of the share over layers, free of noise, 0 for a level profile.
+def flat(profile: Profile, place: Place, first: int = 0) -> float:
+    """Return the standard deviation of the share over layers from a first one on, free of noise, 0 for a level profile.
 
     Raises AnisoError where documents were not kept apart.
     """
@@ -147,7 +147,7 @@ def flat(profile: Profile, place: Place) -> float:
     if isinstance(found, str):
         message = f"{profile.model.name} has no flatness: {found}."
         raise AnisoError(message)
-    return flatness(found.pv).flatness
+    return flatness(found.pv[:, first:]).flatness
 
 
 def spread(profile: Profile, place: Place) -> float:

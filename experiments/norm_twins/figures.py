@@ -61,11 +61,11 @@ def differences(found: Evidence) -> Figure:
     """Draw how much flatter RMSNorm twins are, pair by pair, with the mean and its exact interval."""
     figure, (axes,) = _sheet(1, 1, 3.4)
     at = ((found.designed.last, "last step"), (MATCHED, "same loss"))
-    rows = [(place, where, said) for place in PLACES for where, said in at]
+    rows = [(place, where, said) for where, said in at for place in PLACES]
     for row, (place, where, _) in enumerate(rows):
         _row(axes, -row, found.pairs(["pairs"], "rmsnorm", where), place)
-    axes.set_yticks([-row for row in range(len(rows))], [f"{_named(place)}, {said}" for place, _, said in rows])
-    _about_zero(axes, "difference of flatness, RMSNorm less LayerNorm; left: RMSNorm is flatter")
+    axes.set_yticks([-row for row in range(len(rows))], [f"{said}: {_named(place)}" for place, _, said in rows])
+    _about_zero(axes, "difference of unevenness, RMSNorm less LayerNorm; left: RMSNorm is flatter")
     return figure
 
 
@@ -80,7 +80,7 @@ def ladder(found: Evidence) -> Figure:
             _row(axes, -row, pairs, place)
         axes.set_yticks([-row for row in range(len(rows))], [f"{said}, {len(pairs)} seeds" for said, pairs in rows])
         axes.set_title(_named(place))
-        _about_zero(axes, "difference of flatness from LayerNorm")
+        _about_zero(axes, "difference of unevenness from LayerNorm")
         axes.label_outer()
     return figure
 

@@ -5,7 +5,6 @@ differs.
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -95,6 +94,7 @@ def _content(found: Evidence) -> Iterator[tuple[str, Any]]:
     yield "trainings", _trainings(found)
     yield "bells", _bells(found)
     yield from _flatness(found)
+    yield from _after_embeddings(found)
     yield "ladder", _ladder(found)
     yield "deeper", _deeper(found)
     yield "sinks", _sinks(found)
@@ -112,6 +112,8 @@ def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
     yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
     yield "deeper_size", f"{deeper.blocks} blocks of width {deeper.width}"
     yield "millions", f"{min(parameters):.1f} to {max(parameters):.1f}"
+    yield "last_layer", pairs.blocks
+    yield "heads", pairs.heads
     yield "seeds", len(pairs.seeds)
     yield "recipe", found.designed.recipe
     yield "matters", SESOI
@@ -167,8 +169,8 @@ def _bells(found: Evidence) -> str:
 
 
 def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
-    """Yield the verdicts on the norm as a table, the differences by name, and the farthest bound of any."""
-    rows, named, farthest = [], {}, []
+    """Yield the verdicts on the norm as a table, the differences by name, and what bounds all of them."""
+    rows, named, farthest, apart_by = [], {}, [], []
     for family, where, said in (("steps", found.designed.last, "last step"), ("loss", MATCHED, "same loss")):
         pairs = found.pairs(["pairs"], "rmsnorm", where)
         for verdict in judged("gauge-flatness", "h2", found, where):
@@ -180,11 +182,28 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
             rows.append((said, *place, *(f"{level:.4f}" for level in levels), _spanned(bounds), p, outcome))
             named[f"{family}_{verdict.stream}_{verdict.tokens}"] = {"level": levels[0], "said": _spanned(bounds)}
             farthest.append(max(abs(bounds.low), abs(bounds.high)) / levels[0])
+            apart_by.append(np.std([pair.difference(place) for pair in pairs], ddof=1))
     measured = ("LayerNorm", "RMSNorm", "difference (95 %)", "p of the verdict (Holm)")
     heads = ("compared at", "stream", "tokens", *measured, "verdict")
     yield "flatness", _table(heads, rows)
     yield "claimed", named
     yield "farthest", max(farthest)
+    yield "deviation", max(apart_by)
+
+
+def _after_embeddings(found: Evidence) -> Iterator[tuple[str, Any]]:
+    """Yield how the profiles of twins vary over the layers after the embeddings, as a table, and what bounds all of it."""
+    rows, farthest = [], []
+    for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
+        pairs = found.pairs(["pairs"], "rmsnorm", where)
+        for place in PLACES:
+            both = [pair.flatness(place, first=1) for pair in pairs]
+            levels, bounds = np.mean(both, axis=0)[::-1], apart(both)
+            rows.append((said, *place, *(f"{level:.4f}" for level in levels), _spanned(bounds)))
+            farthest.append(max(abs(bounds.low), abs(bounds.high)) / levels[0])
+    heads = ("compared at", "stream", "tokens", "LayerNorm", "RMSNorm", "difference (95 %)")
+    yield "later", _table(heads, rows)
+    yield "later_farthest", max(farthest)
 
 
 def _bounds(verdict: Verdict) -> Bounds:
@@ -216,19 +235,20 @@ def _each(pairs: Sequence[Pair], place: Place) -> str:
 
 def _over_training(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield how the profiles of twins vary at each step, as a table, and what the page says of some steps."""
-    rows, levels, differences, longest = [], {}, {}, []
+    rows, levels, differences, sinks, below = [], {}, {}, {}, {}
     for step in found.designed.plans(found.arm("pairs"))[0].recipe.grid():
         pairs = found.pairs(["pairs"], "rmsnorm", f"step{step}")
         both = [(spread(pair.other, _PLACE), spread(pair.layernorm, _PLACE)) for pair in pairs]
         levels[step] = float(np.mean([layernorm for _, layernorm in both]))
         differences[step] = apart(both)
-        longest.append(float(np.mean([highest(pair.layernorm, "sink-ratio") for pair in pairs])))
+        sinks[step] = float(np.mean([highest(pair.layernorm, "sink-ratio") for pair in pairs]))
+        below[step] = sum(one < other for one, other in both)
         rows.append((f"{step}", f"{levels[step]:.4f}", _spanned(differences[step])))
     yield "steps", _table(("step", "LayerNorm", "RMSNorm less LayerNorm (95 %)"), rows)
     step = max(levels, key=lambda step: levels[step])
     yield "uneven", {"step": step, "level": levels[step]}
-    yield "untrained", differences[0].estimate
-    yield "longest", math.ceil(10 * max(longest)) / 10
+    yield "untrained", {"difference": differences[0].estimate, "level": levels[0], "pairs": below[0]}
+    yield "sink", {"untrained": sinks[0], "least": min(sinks.values()), "last": sinks[found.designed.recipe["steps"]]}
 
 
 def _sinks(found: Evidence) -> str:
