@@ -192,7 +192,7 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
 
 
 def _after_embeddings(found: Evidence) -> Iterator[tuple[str, Any]]:
-    """Yield how the profiles of twins vary over the layers after the embeddings, as a table, and what bounds all of it."""
+    """Yield how the profiles of twins vary over the layers after the embeddings, as a table, and what bounds it."""
     rows, farthest = [], []
     for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
         pairs = found.pairs(["pairs"], "rmsnorm", where)
