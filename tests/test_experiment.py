@@ -162,6 +162,19 @@ def test_a_pair_of_which_one_diverged_is_left_out(went_wrong):
     assert "8x128-seed1-rmsnorm diverged at step 40 and is left out." in report.page(went_wrong)
 
 
+def test_what_never_came_down_to_the_loss_is_left_out_where_nothing_was_claimed(designed, tmp_path, found):
+    """A ladder twin is left out at the same loss; without a twin that the claims name there is no verdict."""
+    trainings = tmp_path / "trainings"
+    shutil.copytree(TRAININGS, trainings)
+    for name in ("8x128-seed1-no-gain", "8x128-seed1-rmsnorm"):
+        plans.write(trainings / name, replace(found.trainings[name], matched_at=None))
+    left = read(designed, trainings=trainings)
+    assert [pair.seed for pair in left.pairs(["pairs", "ladder"], "no-gain", "matched")] == [0, 2]
+    assert [pair.seed for pair in left.pairs(["pairs", "ladder"], "no-gain", LAST)] == [0, 1, 2]
+    with pytest.raises(AnisoError, match=r"flat-loss-residual-all of h2.prereg.json is not met: .*without 8x"):
+        judged("gauge-flatness", "h2", left, "matched")
+
+
 def test_a_training_without_a_checkpoint_is_refused(designed, tmp_path):
     """What the design wants to measure must be there before anything is measured."""
     pairs = designed.only(["pairs"])
@@ -172,11 +185,6 @@ def test_a_training_without_a_checkpoint_is_refused(designed, tmp_path):
     folder.mkdir(parents=True)
     plans.write(folder, Training(plan, finished=True))
     with pytest.raises(AnisoError, match="has no checkpoint step0; remove the folder to train it again"):
-        run.trained(pairs, tmp_path)
-    for checkpoint in pairs.checkpoints():
-        if checkpoint.folder != "matched":
-            (folder / checkpoint.folder).mkdir(exist_ok=True)
-    with pytest.raises(AnisoError, match=r"8x128-seed0-layernorm never came down to a loss of 4\.8"):
         run.trained(pairs, tmp_path)
 
 
@@ -214,8 +222,8 @@ def test_what_is_measured_again_is_compared_with_what_is_stored(designed, tmp_pa
     assert run.compare(designed, tmp_path) == 1
 
 
-def test_stored_trainings_are_those_of_the_design(designed):
-    """Nothing lies among the stored trainings and profiles that the design does not want."""
-    wanted = list(designed.checkpoints())
-    assert {path.name for path in PROFILES.iterdir()} <= {checkpoint.name for checkpoint in wanted}
-    assert {path.name for path in TRAININGS.iterdir()} == {checkpoint.plan.name for checkpoint in wanted}
+def test_nothing_is_stored_that_is_not_designed(designed, found):
+    """Trainings and profiles are those of the arms that were run, and no others lie among them."""
+    assert {path.name for path in PROFILES.iterdir()} == set(found.profiles)
+    assert {path.name for path in TRAININGS.iterdir()} == set(found.trainings)
+    assert set(found.trainings) <= {checkpoint.plan.name for checkpoint in designed.checkpoints()}

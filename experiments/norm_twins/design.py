@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aniso_core.errors import AnisoError
-from aniso_twins.plan import Plan, Recipe
+from aniso_twins.plan import Plan, Recipe, Training
 from aniso_twins.training import MATCHED
 
 HERE = Path(__file__).parent
@@ -48,6 +48,10 @@ class Checkpoint:
     def name(self) -> str:
         """What a run calls the model, as in `8x128-seed0-rmsnorm@step500`."""
         return f"{self.plan.name}@{self.folder}"
+
+    def is_of(self, training: Training) -> bool:
+        """Return whether a training that ended came to it: one that diverged did not, nor one to a loss too low."""
+        return training.diverged_at is None and (self.folder != MATCHED or training.matched_at is not None)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The profiles and the records of trainings, by name, of all that the design wants; of what diverged no profile."""
+    """The profiles and the records of trainings, by name, of all arms that were run.
+
+    There is no profile of what diverged, nor at the same loss of what never came down to it.
+    """
 
     designed: Design
     profiles: Mapping[str, Profile]
@@ -60,28 +63,33 @@ class Evidence:
         return next(arm for arm in self.designed.arm if arm.name == name)
 
     def pairs(self, arms: Sequence[str], norm: str, folder: str) -> list[Pair]:
-        """Return the twins of a norm and of LayerNorm at a checkpoint, seed by seed, of which neither diverged."""
+        """Return the twins of a norm and of LayerNorm at a checkpoint, seed by seed, that were both measured there."""
         plans = [plan for name in arms for plan in self.designed.plans(self.arm(name))]
-        known = {(plan.norm, plan.seed): f"{plan.name}@{folder}" for plan in plans if plan.name not in self.diverged}
+        names = {(plan.norm, plan.seed): f"{plan.name}@{folder}" for plan in plans}
+        known = {key: self.profiles[name] for key, name in names.items() if name in self.profiles}
         return [
-            Pair(seed, self.profiles[name], self.profiles[known["layernorm", seed]])
-            for (own, seed), name in known.items()
+            Pair(seed, profile, known["layernorm", seed])
+            for (own, seed), profile in known.items()
             if own == norm and ("layernorm", seed) in known
         ]
 
 
 def read(designed: Design, profiles: Path = PROFILES, trainings: Path = TRAININGS) -> Evidence:
-    """Return what is stored; raises AnisoError for what is missing, or was made by another plan or from other texts."""
+    """Return what is stored of the arms that were begun.
+
+    Raises AnisoError for what is missing of them, and for what was made by another plan or from other texts.
+    """
     found: dict[str, Profile] = {}
     records: dict[str, Training] = {}
-    for checkpoint in designed.checkpoints():
+    begun = [arm.name for arm in designed.arm if any((trainings / p.name).exists() for p in designed.plans(arm))]
+    for checkpoint in designed.only(begun).checkpoints():
         plan = checkpoint.plan
         training = plans.begun(trainings / plan.name, plan)
         if training is None:
             message = f"{trainings / plan.name} is missing; `make experiment RECORD=1` trains and stores it."
             raise AnisoError(message)
         records[plan.name] = training
-        if training.diverged_at is None:
+        if checkpoint.is_of(training):
             profile = store.load(profiles / checkpoint.name)
             if not _is_of(profile, checkpoint):
                 message = f"{profiles / checkpoint.name} is of another twin, plan or corpus; measure the right one."
@@ -108,10 +116,12 @@ def judged(hypothesis: str, claims: str, found: Evidence, folder: str) -> list[V
     """
     pairs = found.pairs(["pairs"], "rmsnorm", folder)
     profiles = [profile for pair in pairs for profile in (pair.other, pair.layernorm)]
-    names = {profile.model.name for profile in profiles}
+    planned = found.designed.plans(found.arm("pairs"))
+    wrong = {plan.seed for plan in planned if plan.name in found.diverged}
+    wanted = {f"{plan.name}@{folder}" for plan in planned if plan.seed not in wrong}
     registered = prereg.read(HERE / f"{claims}.prereg.json")
-    own = [claim for claim in registered.claims if names & set(claim.models)]
-    left = [replace(claim, models=tuple(name for name in claim.models if name in names)) for claim in own]
+    own = [claim for claim in registered.claims if wanted & set(claim.models)]
+    left = [replace(claim, models=tuple(name for name in claim.models if name in wanted)) for claim in own]
     seed = left[0].seed
     tested = engine.judge(
         [registry().hypothesis(hypothesis)], profiles, seed, registered=replace(registered, claims=tuple(left))

@@ -74,7 +74,8 @@ def ladder(found: Evidence) -> Figure:
     figure, panels = _sheet(2, 2, 5.0, shared=True)
     last = found.designed.last
     rows = [(_SAID[norm], found.pairs(["pairs", "ladder"], norm, last)) for norm in NORMS if norm != "layernorm"]
-    rows.append((f"RMSNorm, {found.arm('deeper').blocks} blocks", found.pairs(["deeper"], "rmsnorm", last)))
+    if deeper := found.pairs(["deeper"], "rmsnorm", last):
+        rows.append((f"RMSNorm, {found.arm('deeper').blocks} blocks", deeper))
     for axes, place in zip(panels, PLACES, strict=True):
         for row, (_, pairs) in enumerate(rows):
             _row(axes, -row, pairs, place)

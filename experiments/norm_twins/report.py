@@ -133,7 +133,7 @@ def _trainings(found: Evidence) -> str:
     for arm in found.designed.arm:
         for norm in arm.norms:
             names = [plan.name for plan in found.designed.plans(arm) if plan.norm == norm]
-            done = [found.trainings[name] for name in names if name not in found.diverged]
+            done = [training for name, training in found.trainings.items() if name in set(names) - set(found.diverged)]
             if not done:
                 continue
             losses = [training.curve[-1].held_out for training in done]
@@ -145,7 +145,7 @@ def _trainings(found: Evidence) -> str:
                     f"{len(done)}",
                     f"{done[0].parameters / 1e6:.2f}",
                     f"{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})",
-                    f"{min(matched)} to {max(matched)}",
+                    f"{min(matched)} to {max(matched)}" if matched else "never",
                     f"{np.median([training.seconds for training in done]) / 60:.1f}",
                 )
             )
@@ -224,9 +224,9 @@ def _ladder(found: Evidence) -> str:
 def _deeper(found: Evidence) -> str:
     rows = []
     for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
-        pairs = found.pairs(["deeper"], "rmsnorm", where)
-        rows.append((said, *(_each(pairs, place) for place in PLACES)))
-    return _table(("compared at", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
+        if pairs := found.pairs(["deeper"], "rmsnorm", where):
+            rows.append((said, *(_each(pairs, place) for place in PLACES)))
+    return "" if not rows else _table(("compared at", *(f"{stream}, {tokens}" for stream, tokens in PLACES)), rows)
 
 
 def _each(pairs: Sequence[Pair], place: Place) -> str:
