@@ -47,9 +47,10 @@ def went_wrong(designed, tmp_path, monkeypatch):
     plans.write(work / "twins" / name, ended)
     monkeypatch.setattr(run, "PROFILES", tmp_path / "profiles")
     monkeypatch.setattr(run, "TRAININGS", tmp_path / "trainings")
-    checkpoints = [c for c in designed.checkpoints() if c.plan.name != name]
-    assert run.record(designed, checkpoints, work) == 0
-    assert run.compare(designed, work) == 1  # its profiles are there and should not be
+    pairs = designed.only(["pairs"])
+    checkpoints = [checkpoint for checkpoint in pairs.checkpoints() if checkpoint.plan.name != name]
+    assert run.record(pairs, checkpoints, work) == 0
+    assert run.compare(pairs, work) == 1  # its profiles are there and should not be
     return read(designed, tmp_path / "profiles", tmp_path / "trainings")
 
 

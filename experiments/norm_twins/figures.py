@@ -93,7 +93,7 @@ def training(found: Evidence) -> Figure:
     steps = plans[0].recipe.grid()
     _losses(panels[0], [found.trainings[plan.name] for plan in plans])
     measures: dict[str, Callable[[Profile], float]] = {
-        "sd of share over layers, residual, bulk": lambda profile: spread(profile, ("residual", "bulk")),
+        "sd of the share over layers": lambda profile: spread(profile, ("residual", "bulk")),
         "largest first token share": lambda profile: highest(profile, "first-token-share"),
         "largest sink ratio": lambda profile: highest(profile, "sink-ratio"),
     }
@@ -146,6 +146,7 @@ def _about_zero(axes: Axes, label: str) -> None:
     axes.axvspan(-SESOI, SESOI, color="0.92", zorder=0)
     axes.axvline(0, color="0.5", lw=0.8)
     axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.margins(y=0.12)
 
 
