@@ -111,7 +111,7 @@ def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
     prompts = next(iter(found.profiles.values())).prompts
     yield "size", f"{pairs.blocks} blocks of width {pairs.width}"
     yield "deeper_size", f"{deeper.blocks} blocks of width {deeper.width}"
-    yield "millions", f"{min(parameters):.1f} to {max(parameters):.1f}"
+    yield "millions", " to ".join(dict.fromkeys(f"{number:.1f}" for number in (min(parameters), max(parameters))))
     yield "last_layer", pairs.blocks
     yield "heads", pairs.heads
     yield "seeds", len(pairs.seeds)
@@ -123,8 +123,8 @@ def _facts(found: Evidence) -> Iterator[tuple[str, Any]]:
         {said: {size: power(len(pairs.seeds), size, alpha) for size in (1.0, 1.5)} for said, alpha in alphas.items()},
     )
     yield "hours", sum(seconds) / 3600
-    yield "minutes", round(np.median(seconds) / 60)
     yield "tokens", f"{prompts.tokens:,}" if prompts else ""
+    yield "first", prompts.windows / prompts.tokens if prompts else np.nan
     yield "diverged", found.diverged
 
 
@@ -193,17 +193,16 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
 
 def _after_embeddings(found: Evidence) -> Iterator[tuple[str, Any]]:
     """Yield how the profiles of twins vary over the layers after the embeddings, as a table, and what bounds it."""
-    rows, farthest = [], []
+    rows, reach = [], []
     for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
         pairs = found.pairs(["pairs"], "rmsnorm", where)
         for place in PLACES:
             both = [pair.flatness(place, first=1) for pair in pairs]
             levels, bounds = np.mean(both, axis=0)[::-1], apart(both)
             rows.append((said, *place, *(f"{level:.4f}" for level in levels), _spanned(bounds)))
-            farthest.append(max(abs(bounds.low), abs(bounds.high)) / levels[0])
+            reach += [bounds.low / levels[0], bounds.high / levels[0]]
     heads = ("compared at", "stream", "tokens", "LayerNorm", "RMSNorm", "difference (95 %)")
-    yield "later", _table(heads, rows)
-    yield "later_farthest", max(farthest)
+    yield "later", {"table": _table(heads, rows), "low": min(reach), "high": max(reach)}
 
 
 def _bounds(verdict: Verdict) -> Bounds:
@@ -248,7 +247,9 @@ def _over_training(found: Evidence) -> Iterator[tuple[str, Any]]:
     step = max(levels, key=lambda step: levels[step])
     yield "uneven", {"step": step, "level": levels[step]}
     yield "untrained", {"difference": differences[0].estimate, "level": levels[0], "pairs": below[0]}
-    yield "sink", {"untrained": sinks[0], "least": min(sinks.values()), "last": sinks[found.designed.recipe["steps"]]}
+    least = min(sinks, key=lambda step: sinks[step])
+    last = sinks[found.designed.recipe["steps"]]
+    yield "sink", {"untrained": sinks[0], "least": sinks[least], "step": least, "last": last}
 
 
 def _sinks(found: Evidence) -> str:
