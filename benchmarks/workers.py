@@ -47,7 +47,8 @@ measured a part of the text before. What comes after the last shard, spectra and
 alone, so that two of them can be faster by no more than the second row says. {rounds} rounds."""
 MISSED = """\
 Why two workers are not 1.8 times as fast on two cores: they can at most be as fast as the second row says, and a bare
-forward pass slows down where another process runs the same beside it (Side by side)."""
+forward pass slows down where another process runs the same beside it (Side by side). What is lost beyond these two was
+not found out."""
 BESIDE = """\
 A bare forward pass of SmolLM2-135M in float32 over {tokens:,} tokens in windows of {window}, by a process with one
 thread: the later of two such processes that begin at once, over one alone. {rounds} rounds, one after the other."""
