@@ -135,7 +135,7 @@ def judged(hypothesis: str, claims: str, found: Evidence, folder: str) -> list[V
         confirmed = [v for v in verdicts if v.standing == "confirmatory"]
         if len(confirmed) != (1 if claim.subject else len(claim.models)):
             others = (verdict for verdict in verdicts if verdict not in confirmed)
-            why = next((f"{'; '.join((v.because, *v.flags))}" for v in others), "nothing judged it")
+            why = next(("; ".join((v.because, *v.flags)) for v in others), "nothing judged it")
             message = f"The claim {claim.id} of {claims}.prereg.json is not met: {why}."
             raise AnisoError(message)
         met += confirmed

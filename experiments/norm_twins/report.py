@@ -169,9 +169,9 @@ def _bells(found: Evidence) -> str:
 
 
 def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
-    """Yield the verdicts on the norm as a table, the differences by name, and what bounds all of them."""
-    rows, named, farthest, apart_by = [], {}, [], []
-    for family, where, said in (("steps", found.designed.last, "last step"), ("loss", MATCHED, "same loss")):
+    """Yield the verdicts on the norm as a table, the first of them, and what bounds all of them."""
+    rows, claimed, farthest, apart_by = [], [], [], []
+    for where, said in ((found.designed.last, "last step"), (MATCHED, "same loss")):
         pairs = found.pairs(["pairs"], "rmsnorm", where)
         for verdict in judged("gauge-flatness", "h2", found, where):
             place = (verdict.stream, verdict.tokens)
@@ -180,13 +180,13 @@ def _flatness(found: Evidence) -> Iterator[tuple[str, Any]]:
             p = "" if verdict.p_adjusted is None else f"{verdict.p_adjusted:.3f}"
             outcome = f"{verdict.outcome}{f' ({verdict.label})' * bool(verdict.label)}"
             rows.append((said, *place, *(f"{level:.4f}" for level in levels), _spanned(bounds), p, outcome))
-            named[f"{family}_{verdict.stream}_{verdict.tokens}"] = {"level": levels[0], "said": _spanned(bounds)}
+            claimed.append({"level": levels[0], "said": _spanned(bounds)})
             farthest.append(max(abs(bounds.low), abs(bounds.high)) / levels[0])
             apart_by.append(np.std([pair.difference(place) for pair in pairs], ddof=1))
     measured = ("LayerNorm", "RMSNorm", "difference (95 %)", "p of the verdict (Holm)")
     heads = ("compared at", "stream", "tokens", *measured, "verdict")
     yield "flatness", _table(heads, rows)
-    yield "claimed", named
+    yield "claimed", claimed[0]
     yield "farthest", max(farthest)
     yield "deviation", max(apart_by)
 
@@ -277,9 +277,9 @@ def _published() -> Iterator[tuple[str, Any]]:
     yield "paper", next(v for v in verdicts if v.criterion == "paper" and v.outcome == "supported")
     yield "prompt", _PROMPT
     yield "planted", {ratio: planted(ratio, _PROMPT) for ratio in (5, 10, 20)}
-    (spread,) = (curve.array().max() for p in profiles for curve in p.curves if curve.metric == "norm-cv")
-    ratio = planted_ratio(spread, _PROMPT)
-    yield "spread", {"cv": spread, "ratio": ratio, "share": planted(ratio, _PROMPT)}
+    (cv,) = (curve.array().max() for p in profiles for curve in p.curves if curve.metric == "norm-cv")
+    ratio = planted_ratio(cv, _PROMPT)
+    yield "lengths", {"cv": cv, "ratio": ratio, "share": planted(ratio, _PROMPT)}
 
 
 def _spanned(found: Bounds, form: str = ".4f") -> str:
